@@ -1,0 +1,1 @@
+"""After the search: the winner, refitted and evaluated. Reads run folders, never Ray."""

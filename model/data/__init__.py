@@ -1,0 +1,1 @@
+"""Sentences: tasks, corpora, tokens, batches."""

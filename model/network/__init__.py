@@ -1,0 +1,1 @@
+"""minBERT, its heads, and how they are put together."""

@@ -1,0 +1,1 @@
+"""Many trials: Ray Tune, Optuna and ASHA over `model`."""

@@ -1,0 +1,1 @@
+"""What may vary: each file is a search space."""
