@@ -1,0 +1,85 @@
+"""Tokenized corpora: ragged arrays, made once by the driver of a run and read by every trial without a copy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from model.data.corpus import Corpus, Example, Split
+from model.data.tasks import Task
+from model.network.pretrained import Encoder
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Sequences of token ids, one after the other, without special tokens."""
+
+    ids: np.ndarray
+    """int32, all sequences joined."""
+    starts: np.ndarray
+    """int64, one more than there are sequences: sequence i is `ids[starts[i]:starts[i + 1]]`."""
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        return self.ids[self.starts[i] : self.starts[i + 1]]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.starts)
+
+
+@dataclass(frozen=True)
+class TokenizedSplit:
+    """One split of one task."""
+
+    sentences: tuple[Ragged, ...]
+    """One for a task on single sentences, two for a task on pairs."""
+    labels: np.ndarray
+    """float32, NaN where the split has no labels."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A corpus as one encoder's tokenizer sees it: numpy arrays and plain values only."""
+
+    tasks: tuple[Task, ...]
+    splits: Mapping[str, Mapping[Split, TokenizedSplit]]
+    """By task name, then split."""
+    cls_id: int
+    sep_id: int
+    pad_id: int
+    max_length: int
+    """Tokens of the longest sequence the encoder takes, special ones included."""
+
+
+def tokenize(corpus: Corpus, encoder: Encoder) -> Tokens:
+    """`corpus` as token ids of `encoder`'s vocabulary."""
+    tokenizer = Tokenizer.from_str(encoder.tokenizer)
+    splits = {
+        task.name: {split: _tokenize(tokenizer, task, rows) for split, rows in corpus.examples[task.name].items()}
+        for task in corpus.tasks
+    }
+    cls_id, sep_id, pad_id = (tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]", "[PAD]"))
+    assert cls_id is not None and sep_id is not None and pad_id is not None, "read_encoder checks for these"
+    return Tokens(corpus.tasks, splits, cls_id, sep_id, pad_id, encoder.shape.max_positions)
+
+
+def _tokenize(tokenizer: Tokenizer, task: Task, examples: Sequence[Example]) -> TokenizedSplit:
+    sentences = tuple(
+        _ragged(tokenizer, [example.sentences[slot] for example in examples])
+        for slot in range(len(task.sentence_columns))
+    )
+    labels = np.array([np.nan if e.label is None else e.label for e in examples], dtype=np.float32)
+    return TokenizedSplit(sentences, labels)
+
+
+def _ragged(tokenizer: Tokenizer, texts: list[str]) -> Ragged:
+    encoded = [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+    lengths = [len(ids) for ids in encoded]
+    joined = np.fromiter((token for ids in encoded for token in ids), dtype=np.int32, count=sum(lengths))
+    return Ragged(joined, np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))))

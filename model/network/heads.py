@@ -1,0 +1,63 @@
+"""From the pooled encoder output to a task's predictions.
+
+Shapes: B examples, W width of the pooled output.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from model.config import Activation, PairFeatures
+
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+    "identity": nn.Identity,
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+}
+
+
+def hidden_layers(
+    input_width: int, width: int, count: int, *, activation: Activation, layer_norm: bool, dropout: float
+) -> nn.Sequential:
+    """`count` layers of dropout, linear, LayerNorm (Naeem, 4) and activation: (B, `input_width`) to (B, `width`)."""
+    modules: list[nn.Module] = []
+    for i in range(count):
+        modules += [nn.Dropout(dropout), _linear(width if i else input_width, width)]
+        if layer_norm:
+            modules.append(nn.LayerNorm(width))
+        modules.append(ACTIVATIONS[activation]())
+    return nn.Sequential(*modules)
+
+
+def output_layer(input_width: int, outputs: int, *, dropout: float) -> nn.Sequential:
+    """Dropout and linear: (B, `input_width`) to (B, `outputs`)."""
+    return nn.Sequential(nn.Dropout(dropout), _linear(input_width, outputs))
+
+
+def pair_features(u: Tensor, v: Tensor, features: PairFeatures) -> Tensor:
+    """What a bi-encoded pair hands to its head: (B, W) twice to (B, `pair_width` times W).
+
+    (Reimers and Gurevych 2019, table 6)
+    """
+    match features:
+        case "concat":
+            return torch.cat((u, v), dim=-1)
+        case "difference":
+            return torch.cat((u, v, (u - v).abs()), dim=-1)
+        case "product":
+            return torch.cat((u, v, (u - v).abs(), u * v), dim=-1)
+
+
+def pair_width(features: PairFeatures) -> int:
+    """How many times the width of one sentence `pair_features` returns."""
+    return {"concat": 2, "difference": 3, "product": 4}[features]
+
+
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    """Initialized as BERT's own dense layers are (Devlin et al. 2019): normal with standard deviation 0.02, bias 0."""
+    linear = nn.Linear(inputs, outputs)
+    nn.init.normal_(linear.weight, std=0.02)
+    nn.init.zeros_(linear.bias)
+    return linear

@@ -1,0 +1,277 @@
+"""Pretrained encoders: Hugging Face's BERT folders in and out, every key accounted for.
+
+Only safetensors and JSON are read: nothing that a user hands over is unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import numpy as np
+import torch
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.implementations import BertWordPieceTokenizer
+
+from model.data.demo import ENCODER as DEMO_ENCODER
+from model.errors import UserError
+from model.network.bert import ACTIVATIONS, Bert, BertShape
+
+_KEYS = (
+    ("embeddings.word_embeddings.weight", "embeddings.word.weight"),
+    ("embeddings.position_embeddings.weight", "embeddings.position.weight"),
+    ("embeddings.token_type_embeddings.weight", "embeddings.segment.weight"),
+    ("embeddings.LayerNorm.", "embeddings.norm."),
+    ("encoder.layer.#.attention.self.", "layers.#.attention."),
+    ("encoder.layer.#.attention.output.dense.", "layers.#.attention.output."),
+    ("encoder.layer.#.attention.output.LayerNorm.", "layers.#.attention_norm."),
+    ("encoder.layer.#.intermediate.dense.", "layers.#.intermediate."),
+    ("encoder.layer.#.output.dense.", "layers.#.output."),
+    ("encoder.layer.#.output.LayerNorm.", "layers.#.output_norm."),
+    ("pooler.dense.", "pooler."),
+)
+"""Beginnings of Hugging Face's keys and of ours; # is a layer's number. What follows is the same in both."""
+
+_NOT_THE_ENCODER = re.compile(r"(cls|classifier|qa_outputs)\.|embeddings\.position_ids$")
+"""Keys that belong to the heads of other tasks, or hold no weights."""
+
+_CONFIG_FILE, _WEIGHTS_FILE, _INDEX_FILE = "config.json", "model.safetensors", "model.safetensors.index.json"
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A pretrained BERT as plain values: it travels between processes, and every trial starts from it."""
+
+    name: str
+    """What it was asked for by: `demo`, a folder, or a hub id."""
+    config: Mapping[str, Any]
+    """Hugging Face's config.json."""
+    weights: Mapping[str, np.ndarray] = field(repr=False)
+    """fp32, under the names that `Bert`'s parameters have."""
+    tokenizer: str = field(repr=False)
+    """The text of a tokenizer.json."""
+    lowercase: bool
+    """Whether the tokenizer lowers the case of its input."""
+
+    @property
+    def shape(self) -> BertShape:
+        return _shape(self.config, self.name)
+
+    @property
+    def num_layers(self) -> int:
+        return self.shape.num_layers
+
+    @property
+    def hidden_size(self) -> int:
+        return self.shape.hidden_size
+
+    def fingerprint(self) -> str:
+        """A hash of weights and tokenizer: equal for equal encoders, whatever they are called."""
+        digest = hashlib.sha256(self.tokenizer.encode())
+        for key, array in sorted(self.weights.items()):
+            digest.update(key.encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()[:16]
+
+    def load_into(self, bert: Bert) -> None:
+        """Copies the weights into `bert`, which must have this encoder's shape."""
+        bert.load_state_dict({key: torch.tensor(array) for key, array in self.weights.items()})
+
+
+def read_encoder(name: str) -> Encoder:
+    """The encoder called `name`: `demo`, a folder in Hugging Face's layout, or a hub id such as `bert-base-uncased`.
+
+    Raises UserError, naming the file and the key, where it is not a whole BERT.
+    """
+    folder = DEMO_ENCODER if name == "demo" else Path(name) if Path(name).is_dir() else _download(name)
+    config = _read_json(folder / _CONFIG_FILE)
+    shape = _shape(config, str(folder))
+    weights = _translate(_read_weights(folder), folder, shape)
+    tokenizer, lowercase = _read_tokenizer(folder)
+    if tokenizer.get_vocab_size() > shape.vocab_size:
+        raise UserError(
+            f"{folder}: the tokenizer has {tokenizer.get_vocab_size()} tokens, the model's vocabulary {shape.vocab_size}"
+        )
+    return Encoder(name=name, config=config, weights=weights, tokenizer=tokenizer.to_str(), lowercase=lowercase)
+
+
+def write_encoder(folder: Path, encoder: Encoder, weights: Mapping[str, torch.Tensor]) -> None:
+    """Writes `weights` (under `Bert`'s names) as a folder that `transformers.AutoModel.from_pretrained` loads.
+
+    Configuration and tokenizer are those of `encoder`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {**encoder.config, "architectures": ["BertModel"], "dtype": "float32"}
+    config.pop("torch_dtype", None)
+    (folder / _CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
+    named = {_to_hugging_face(key): tensor.detach().cpu().contiguous() for key, tensor in weights.items()}
+    save_file(named, folder / _WEIGHTS_FILE, metadata={"format": "pt"})
+    (folder / "tokenizer.json").write_text(encoder.tokenizer, encoding="utf-8")
+    vocab = Tokenizer.from_str(encoder.tokenizer).get_vocab()
+    (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in sorted(vocab, key=vocab.__getitem__)))
+    tokenizer_config = {
+        "tokenizer_class": "BertTokenizer",
+        "do_lower_case": encoder.lowercase,
+        "model_max_length": encoder.shape.max_positions,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer_config, indent=2) + "\n")
+
+
+def _download(name: str) -> Path:
+    """The local folder of a hub repository, from which only what we read was fetched."""
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
+        raise UserError(f"--encoder {name}: no such folder")
+    try:
+        config = huggingface_hub.hf_hub_download(name, _CONFIG_FILE)
+        _shape(_read_json(Path(config)), name)  # before the weights are fetched
+        wanted = [_CONFIG_FILE, _WEIGHTS_FILE, _INDEX_FILE, "model-*.safetensors", *_TOKENIZER_FILES]
+        return Path(huggingface_hub.snapshot_download(name, allow_patterns=wanted))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"--encoder {name}: no such folder, and not to be had from the hub ({reason})") from None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; an encoder folder has {_CONFIG_FILE} and {_WEIGHTS_FILE}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: not a JSON object")
+    return value
+
+
+def _shape(config: Mapping[str, Any], where: str) -> BertShape:
+    model_type = config.get("model_type")
+    if model_type != "bert":
+        raise UserError(f"{where}: model_type is {model_type!r}; only 'bert' can be fine-tuned here")
+    position_type = config.get("position_embedding_type", "absolute")
+    if position_type != "absolute":
+        raise UserError(f"{where}: position_embedding_type is {position_type!r}; only 'absolute' is BERT's")
+    if config.get("hidden_act", "gelu") not in ACTIVATIONS:
+        raise UserError(f"{where}: hidden_act is {config['hidden_act']!r}; known are {', '.join(ACTIVATIONS)}")
+    sizes = {}
+    for ours, theirs in (
+        ("vocab_size", "vocab_size"),
+        ("hidden_size", "hidden_size"),
+        ("num_layers", "num_hidden_layers"),
+        ("num_heads", "num_attention_heads"),
+        ("intermediate_size", "intermediate_size"),
+        ("max_positions", "max_position_embeddings"),
+    ):
+        value = config.get(theirs)
+        if not isinstance(value, int) or value < 1:
+            raise UserError(f"{where}: {theirs} is {value!r} in {_CONFIG_FILE}; allowed is a whole number from 1")
+        sizes[ours] = value
+    if sizes["hidden_size"] % sizes["num_heads"]:
+        raise UserError(f"{where}: hidden_size {sizes['hidden_size']} is no multiple of {sizes['num_heads']} heads")
+    return BertShape(
+        **sizes,
+        num_segments=config.get("type_vocab_size", 2),
+        layer_norm_eps=config.get("layer_norm_eps", 1e-12),
+        activation=config.get("hidden_act", "gelu"),
+    )
+
+
+def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    index = folder / _INDEX_FILE
+    if (folder / _WEIGHTS_FILE).exists():
+        files = [folder / _WEIGHTS_FILE]
+    elif index.exists():
+        files = [folder / name for name in sorted(set(_read_json(index).get("weight_map", {}).values()))]
+    else:
+        found = "; pytorch_model.bin is not read, since pickles can run code" if any(folder.glob("*.bin")) else ""
+        raise UserError(f"{folder}: neither {_WEIGHTS_FILE} nor {_INDEX_FILE}{found}")
+    weights: dict[str, torch.Tensor] = {}
+    for file in files:
+        try:
+            weights.update(load_file(file))
+        except FileNotFoundError:
+            raise UserError(f"{file}: no such file, though {index} names it") from None
+        except (SafetensorError, OSError) as error:
+            raise UserError(f"{file}: not a whole safetensors file ({error})") from None
+    return weights
+
+
+def _translate(theirs: Mapping[str, torch.Tensor], folder: Path, shape: BertShape) -> dict[str, np.ndarray]:
+    """Hugging Face's weights under our names; every key of theirs is used or known not to be the encoder's, and every
+    one of ours is filled, in its own shape."""
+    with torch.device("meta"):
+        expected = {key: tuple(tensor.shape) for key, tensor in Bert(shape).state_dict().items()}
+    weights: dict[str, np.ndarray] = {}
+    for key, tensor in theirs.items():
+        bare = key.removeprefix("bert.")
+        if _NOT_THE_ENCODER.match(bare):
+            continue
+        ours = _from_hugging_face(bare)
+        if ours not in expected:
+            raise UserError(f"{folder}: no place in a BERT of {shape.num_layers} layers for the key {key!r}")
+        if tuple(tensor.shape) != expected[ours]:
+            raise UserError(f"{folder}: {key!r} has shape {tuple(tensor.shape)}; {expected[ours]} follows from its config")
+        weights[ours] = tensor.to(torch.float32).numpy()
+    missing = sorted(expected.keys() - weights.keys())
+    if missing == ["pooler.bias", "pooler.weight"]:
+        warnings.warn(f"{folder} has no pooler: it starts from random weights, pooling='mean' does not use it", stacklevel=2)
+        weights.update(_new_pooler(shape))
+    elif missing:
+        raise UserError(f"{folder}: the key {_to_hugging_face(missing[0])!r} is missing ({len(missing)} in all)")
+    return weights
+
+
+def _new_pooler(shape: BertShape) -> dict[str, np.ndarray]:
+    """As BERT initializes it: normal with standard deviation 0.02; the same at every reading."""
+    weight = np.random.default_rng(0).normal(0, 0.02, (shape.hidden_size, shape.hidden_size))
+    return {"pooler.weight": weight.astype(np.float32), "pooler.bias": np.zeros(shape.hidden_size, np.float32)}
+
+
+def _from_hugging_face(key: str) -> str:
+    key = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", key))
+    return _rename(key, [(theirs, ours) for theirs, ours in _KEYS])
+
+
+def _to_hugging_face(key: str) -> str:
+    # Longest beginning first: `layers.#.attention.output.` before `layers.#.attention.`
+    return _rename(key, sorted(((ours, theirs) for theirs, ours in _KEYS), key=lambda pair: -len(pair[0])))
+
+
+def _rename(key: str, table: list[tuple[str, str]]) -> str:
+    """`key` with its beginning replaced as in `table`, or as it is where none fits."""
+    for source, target in table:
+        match = re.match(re.escape(source).replace(r"\#", r"(\d+)"), key)
+        if match:
+            return target.replace("#", match[1] if match.groups() else "") + key[match.end() :]
+    return key
+
+
+def _read_tokenizer(folder: Path) -> tuple[Tokenizer, bool]:
+    config = _read_json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").exists() else {}
+    lowercase = bool(config.get("do_lower_case", True))
+    if (folder / "tokenizer.json").exists():
+        try:
+            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        except Exception as error:  # the library raises nothing narrower
+            raise UserError(f"{folder / 'tokenizer.json'}: not a tokenizer ({error})") from None
+    elif (folder / "vocab.txt").exists():
+        wordpiece = BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=lowercase)
+        tokenizer = Tokenizer.from_str(wordpiece.to_str())
+    else:
+        raise UserError(f"{folder}: neither tokenizer.json nor vocab.txt")
+    for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"):
+        if tokenizer.token_to_id(token) is None:
+            raise UserError(f"{folder}: the tokenizer has no {token} token")
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer, lowercase

@@ -1,0 +1,77 @@
+"""Predictions for whole splits, and their scores."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from model.data.batches import assemble, sequence_lengths
+from model.data.corpus import Split
+from model.data.tasks import Metric, Task
+from model.data.tokens import Tokens
+from model.network.multitask import MultitaskBert
+from model.training.losses import predictions
+from model.training.precision import Precision, autocast, resolve_precision
+
+BATCH_SIZE = 128
+"""Examples at once: no gradients are kept, so larger than a training batch, and sorted by length."""
+
+
+@torch.no_grad()
+def predict(model: MultitaskBert, tokens: Tokens, split: Split, precision: Precision) -> dict[str, np.ndarray]:
+    """Predictions for every task's examples of `split`, in the corpus's order; by task, (N,) float32.
+
+    Class numbers, 0 or 1, or numbers on the task's scale; not a number where the model's output is not finite.
+    """
+    device = next(model.parameters()).device
+    model.eval()
+    predicted = {}
+    for task in tokens.tasks:
+        part, rows = model.config.tasks[task.name], tokens.splits[task.name][split]
+        order = np.argsort(sequence_lengths(rows, part.pair_encoding, tokens.max_length), kind="stable")
+        outputs = []
+        for at in range(0, len(order), BATCH_SIZE):
+            batch = assemble(tokens, rows, order[at : at + BATCH_SIZE], part.pair_encoding).to(device)
+            with autocast(resolve_precision(precision, device), device):
+                logits = model(task.name, batch)
+            outputs.append(predictions(part.loss, logits))
+        predicted[task.name] = np.empty(len(order), dtype=np.float32)
+        if outputs:
+            predicted[task.name][order] = torch.cat(outputs).cpu().numpy()
+    return predicted
+
+
+def score(metric: Metric, predicted: np.ndarray, labels: np.ndarray) -> float:
+    """Accuracy, 0 to 1, or Pearson's r, -1 to 1; r is 0 where all predictions are the same, which predicts nothing."""
+    match metric:
+        case "accuracy":
+            return float(np.mean(predicted == labels))
+        case "pearson":
+            predicted, labels = predicted.astype(np.float64), labels.astype(np.float64)
+            if np.ptp(predicted) == 0 or np.ptp(labels) == 0:
+                return 0.0
+            return float(np.corrcoef(predicted, labels)[0, 1])
+
+
+def scores(tokens: Tokens, split: Split, predicted: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Each task's own metric on `split`, by task name."""
+    return {
+        task.name: score(task.metric, predicted[task.name], tokens.splits[task.name][split].labels)
+        for task in tokens.tasks
+    }
+
+
+def overall(tasks: Sequence[Task], by_task: Mapping[str, float]) -> float:
+    """The mean of the tasks' metrics, each put on 0 to 1: r enters as (r + 1) / 2. For the three tasks of CS224N, its
+    leaderboard's formula of 2024."""
+    return statistics.fmean(
+        (by_task[task.name] + 1) / 2 if task.metric == "pearson" else by_task[task.name] for task in tasks
+    )
+
+
+def overall_2023(tasks: Sequence[Task], by_task: Mapping[str, float]) -> float:
+    """The leaderboard's formula of 2023: the mean of the metrics as they are."""
+    return statistics.fmean(by_task[task.name] for task in tasks)
