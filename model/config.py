@@ -45,7 +45,8 @@ class _Checked:
         value, default = getattr(self, name), self.__dataclass_fields__[name].default
         if value != default:
             raise ValueError(
-                f"{type(self).__name__}.{name} = {value!r} has no effect {because}; leave it at its default ({default!r})"
+                f"{type(self).__name__}.{name} = {value!r} has no effect {because}: "
+                f"leave it at its default, {default!r}"
             )
 
     def to_dict(self) -> dict[str, Any]:

@@ -65,7 +65,9 @@ def read_corpus(data: str, splits: Iterable[Split] = ("train", "dev")) -> Corpus
     Raises UserError with file and line for a missing file or column, a missing label, or one out of range.
     """
     read = _read_demo if data == "demo" else _read_folder
-    examples = {task.name: {split: read(data, task, split) for split in splits} for task in CS224N}
+    examples: dict[str, dict[Split, list[Example]]] = {
+        task.name: {split: read(data, task, split) for split in splits} for task in CS224N
+    }
     return Corpus(name=data, tasks=CS224N, examples=examples)
 
 

@@ -60,13 +60,14 @@ class Tokens:
 def tokenize(corpus: Corpus, encoder: Encoder) -> Tokens:
     """`corpus` as token ids of `encoder`'s vocabulary."""
     tokenizer = Tokenizer.from_str(encoder.tokenizer)
-    splits = {
+    splits: dict[str, dict[Split, TokenizedSplit]] = {
         task.name: {split: _tokenize(tokenizer, task, rows) for split, rows in corpus.examples[task.name].items()}
         for task in corpus.tasks
     }
-    cls_id, sep_id, pad_id = (tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]", "[PAD]"))
-    assert cls_id is not None and sep_id is not None and pad_id is not None, "read_encoder checks for these"
-    return Tokens(corpus.tasks, splits, cls_id, sep_id, pad_id, encoder.shape.max_positions)
+    vocab = tokenizer.get_vocab()
+    return Tokens(
+        corpus.tasks, splits, vocab["[CLS]"], vocab["[SEP]"], vocab["[PAD]"], max_length=encoder.shape.max_positions
+    )
 
 
 def _tokenize(tokenizer: Tokenizer, task: Task, examples: Sequence[Example]) -> TokenizedSplit:

@@ -111,9 +111,7 @@ class Bert(nn.Module):
     ) -> None:
         super().__init__()
         self.embeddings = Embeddings(shape, hidden_dropout)
-        self.layers = nn.ModuleList(
-            Layer(shape, hidden_dropout, attention_dropout) for _ in range(shape.num_layers)
-        )
+        self.layers = nn.ModuleList(Layer(shape, hidden_dropout, attention_dropout) for _ in range(shape.num_layers))
         self.pooler = nn.Linear(shape.hidden_size, shape.hidden_size)
         self.freeze_depth = freeze_depth
         self._prefix = (self.embeddings, *self.layers[:freeze_depth]) if freeze_depth else ()

@@ -38,7 +38,9 @@ class MultitaskBert(nn.Module):
             layer_norm=head.layer_norm,
             dropout=head.dropout,
         )
-        self.heads = nn.ModuleDict({task.name: _task_head(task, config.tasks[task.name], head, width) for task in tasks})
+        self.heads = nn.ModuleDict(
+            {task.name: _task_head(task, config.tasks[task.name], head, width) for task in tasks}
+        )
 
     def forward(self, task: str, batch: Batch) -> Tensor:
         """The task's logits for a batch of its examples, (B, outputs)."""
@@ -47,7 +49,8 @@ class MultitaskBert(nn.Module):
         pooled = self.bert.pool(hidden) if self.config.encoder.pooling == "pooler" else mean_pool(hidden, batch.mask)
         pooled = self.common(pooled)  # (R, C)
         if part.pair_encoding == "bi":
-            pooled = pair_features(*pooled.chunk(2), part.pair_features)  # (B, 2 to 4 times C)
+            first, second = pooled.chunk(2)
+            pooled = pair_features(first, second, part.pair_features)  # (B, 2 to 4 times C)
         return self.heads[task](pooled)
 
     def trainable_state(self) -> dict[str, Tensor]:

@@ -21,7 +21,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
-from tokenizers.implementations import BertWordPieceTokenizer
+from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 
 from model.data.demo import ENCODER as DEMO_ENCODER
 from model.errors import UserError
@@ -101,7 +101,7 @@ def read_encoder(name: str) -> Encoder:
     tokenizer, lowercase = _read_tokenizer(folder)
     if tokenizer.get_vocab_size() > shape.vocab_size:
         raise UserError(
-            f"{folder}: the tokenizer has {tokenizer.get_vocab_size()} tokens, the model's vocabulary {shape.vocab_size}"
+            f"{folder}: the tokenizer knows {tokenizer.get_vocab_size()} tokens, the model only {shape.vocab_size}"
         )
     return Encoder(name=name, config=config, weights=weights, tokenizer=tokenizer.to_str(), lowercase=lowercase)
 
@@ -220,11 +220,15 @@ def _translate(theirs: Mapping[str, torch.Tensor], folder: Path, shape: BertShap
         if ours not in expected:
             raise UserError(f"{folder}: no place in a BERT of {shape.num_layers} layers for the key {key!r}")
         if tuple(tensor.shape) != expected[ours]:
-            raise UserError(f"{folder}: {key!r} has shape {tuple(tensor.shape)}; {expected[ours]} follows from its config")
+            raise UserError(
+                f"{folder}: {key!r} has shape {tuple(tensor.shape)}; {expected[ours]} follows from its config"
+            )
         weights[ours] = tensor.to(torch.float32).numpy()
     missing = sorted(expected.keys() - weights.keys())
     if missing == ["pooler.bias", "pooler.weight"]:
-        warnings.warn(f"{folder} has no pooler: it starts from random weights, pooling='mean' does not use it", stacklevel=2)
+        warnings.warn(
+            f"{folder} has no pooler: it starts from random weights, pooling='mean' does not use it", stacklevel=2
+        )
         weights.update(_new_pooler(shape))
     elif missing:
         raise UserError(f"{folder}: the key {_to_hugging_face(missing[0])!r} is missing ({len(missing)} in all)")

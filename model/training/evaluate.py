@@ -14,14 +14,14 @@ from model.data.tasks import Metric, Task
 from model.data.tokens import Tokens
 from model.network.multitask import MultitaskBert
 from model.training.losses import predictions
-from model.training.precision import Precision, autocast, resolve_precision
+from model.training.precision import ConcretePrecision, autocast
 
 BATCH_SIZE = 128
 """Examples at once: no gradients are kept, so larger than a training batch, and sorted by length."""
 
 
 @torch.no_grad()
-def predict(model: MultitaskBert, tokens: Tokens, split: Split, precision: Precision) -> dict[str, np.ndarray]:
+def predict(model: MultitaskBert, tokens: Tokens, split: Split, precision: ConcretePrecision) -> dict[str, np.ndarray]:
     """Predictions for every task's examples of `split`, in the corpus's order; by task, (N,) float32.
 
     Class numbers, 0 or 1, or numbers on the task's scale; not a number where the model's output is not finite.
@@ -35,7 +35,7 @@ def predict(model: MultitaskBert, tokens: Tokens, split: Split, precision: Preci
         outputs = []
         for at in range(0, len(order), BATCH_SIZE):
             batch = assemble(tokens, rows, order[at : at + BATCH_SIZE], part.pair_encoding).to(device)
-            with autocast(resolve_precision(precision, device), device):
+            with autocast(precision, device):
                 logits = model(task.name, batch)
             outputs.append(predictions(part.loss, logits))
         predicted[task.name] = np.empty(len(order), dtype=np.float32)

@@ -19,7 +19,7 @@ from model.training import evaluate
 from model.training.checkpoint import load_state, save_state
 from model.training.losses import batch_loss
 from model.training.optimizer import build_optimizer, set_step_size
-from model.training.precision import Precision, autocast, resolve_precision
+from model.training.precision import ConcretePrecision, Precision, autocast, resolve_precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,9 @@ def train(
         for task in tokens.tasks
     }
     plan = Plan(lengths, config.optimization.task_mix, config.optimization.batch_size, epoch_examples, seed)
-    return Training(model, tokens, plan, epochs=epochs, seed=seed, precision=precision)
+    return Training(
+        model, tokens, plan, epochs=epochs, seed=seed, precision=resolve_precision(precision, torch.device(device))
+    )
 
 
 class Training(Iterator[Epoch]):
@@ -93,7 +95,7 @@ class Training(Iterator[Epoch]):
     """
 
     def __init__(
-        self, model: MultitaskBert, tokens: Tokens, plan: Plan, *, epochs: int, seed: int, precision: Precision
+        self, model: MultitaskBert, tokens: Tokens, plan: Plan, *, epochs: int, seed: int, precision: ConcretePrecision
     ) -> None:
         self.model = model
         self.epochs_done = 0
@@ -102,7 +104,7 @@ class Training(Iterator[Epoch]):
         self._epochs = epochs
         self._seed = seed
         self._device = next(model.parameters()).device
-        self._precision = resolve_precision(precision, self._device)
+        self._precision: ConcretePrecision = precision
         self._optimizer = build_optimizer(model, model.config.optimization)
         # fp16 gradients underflow without a scale; with any other precision the scaler does nothing.
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._precision == "fp16")
@@ -166,9 +168,7 @@ class Training(Iterator[Epoch]):
         sums = {task: torch.zeros((), device=self._device) for task in self._plan.lengths}
         first_step = self.epochs_done * len(steps)
         for step, (task, rows) in enumerate(steps):
-            set_step_size(
-                self._optimizer, self.model.config.optimization, first_step + step, len(steps), self._epochs
-            )
+            set_step_size(self._optimizer, self.model.config.optimization, first_step + step, len(steps), self._epochs)
             sums[task] += self._step(task, rows) * len(rows)
         counts = self._plan.examples_by_task()
         return {task: float(total) / counts[task] for task, total in sums.items() if counts[task]}

@@ -9,9 +9,12 @@ import torch
 from model.errors import UserError
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+"""What a user asks for."""
+ConcretePrecision = Literal["fp32", "bf16", "fp16"]
+"""What a device computes in."""
 
 
-def resolve_precision(precision: Precision, device: torch.device) -> Literal["fp32", "bf16", "fp16"]:
+def resolve_precision(precision: Precision, device: torch.device) -> ConcretePrecision:
     """What `precision` means on `device`. `auto`: bf16 where the hardware multiplies it, fp16 on older GPUs, else fp32.
 
     Raises UserError for fp16 on a CPU, which has neither speed nor loss scaling to offer.
@@ -28,7 +31,7 @@ def resolve_precision(precision: Precision, device: torch.device) -> Literal["fp
     return precision
 
 
-def autocast(precision: Literal["fp32", "bf16", "fp16"], device: torch.device) -> torch.autocast:
+def autocast(precision: ConcretePrecision, device: torch.device) -> torch.autocast:
     """The context in which forward passes run."""
     dtype = torch.float16 if precision == "fp16" else torch.bfloat16
     return torch.autocast(device.type, dtype=dtype, enabled=precision != "fp32")

@@ -1,0 +1,28 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: search test test-all lint
+
+search: .venv/installed  ## the main job on the built-in demo, then its winner
+	$(BIN)/python -m search.run --data demo
+	$(BIN)/python -m analysis.best --refit
+
+test: lint  ## everything but the slow tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: lint  ## every test
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-dev  ## style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
