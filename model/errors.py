@@ -1,4 +1,8 @@
-"""The one exception for what a user got wrong."""
+"""The one exception for what a user got wrong, and how a command line reports it."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class UserError(Exception):
@@ -6,3 +10,13 @@ class UserError(Exception):
 
     Command lines print it without a traceback and exit with code 2.
     """
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Around a command line's work: prints a UserError as one message and exits with code 2."""
+    try:
+        yield
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

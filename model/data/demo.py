@@ -159,17 +159,14 @@ CIRCUMSTANCES = ("vehicle", "manner", "place", "season")
 class _Frame:
     kind: str
     intent: str
-    slots: Mapping[str, tuple[str, Sequence[str]]]
+    slots: dict[str, tuple[str, Sequence[str]]]
     """By slot: what is in it, and what else could be."""
 
 
 def _questions(rng: Random) -> tuple[tuple[str, str], float]:
     frame = _frame(rng)
     paraphrase = rng.random() < 0.5
-    if paraphrase:
-        other = frame
-    else:
-        other = _frame(rng) if rng.random() < 0.15 else _trap(rng, frame)
+    other = frame if paraphrase else _frame(rng) if rng.random() < 0.15 else _trap(rng, frame)
     return (_ask(rng, frame), _ask(rng, other)), float(paraphrase or other == frame)
 
 
@@ -193,7 +190,12 @@ def _frame(rng: Random) -> _Frame:
         domain = _pick(rng, range(len(lexicon.RIVALS)))
         slots |= _two(rng, lexicon.RIVALS[domain])
         slots["degree"] = _pick(rng, lexicon.DEGREES[domain]), lexicon.DEGREES[domain]
-    tables = {"vehicle": lexicon.VEHICLES, "manner": lexicon.MANNERS, "place": lexicon.PLACES, "season": lexicon.SEASONS}
+    tables = {
+        "vehicle": lexicon.VEHICLES,
+        "manner": lexicon.MANNERS,
+        "place": lexicon.PLACES,
+        "season": lexicon.SEASONS,
+    }
     for circumstance, chance in chances.items():
         if rng.random() < chance:
             slots[circumstance] = _pick(rng, tables[circumstance]), tables[circumstance]

@@ -54,7 +54,8 @@ QUESTS = entries(
 
 PLACES = entries("at home, in London, in India, in Canada, abroad|in another country, at school|in school")
 SEASONS = entries(
-    "in winter|during the winter, in summer|during the summer, at night|after dark, on Monday, at the weekend|on weekends"
+    "in winter|during the winter, in summer|during the summer, at night|after dark, on Monday, "
+    "at the weekend|on weekends"
 )
 MANNERS = entries(
     "alone|by myself, with a friend, on a small budget|with little money, without a teacher|with no teacher, "
@@ -63,7 +64,9 @@ MANNERS = entries(
 DEEDS = {
     "learn/learning|study/studying|master/mastering": entries("chess, French, physics, the guitar, programming"),
     "teach/teaching": entries("chess, French, physics, the guitar, programming"),
-    "fix/fixing|repair/repairing": entries("a laptop|a notebook, a bicycle|a bike, a car|an automobile, a phone, a house"),
+    "fix/fixing|repair/repairing": entries(
+        "a laptop|a notebook, a bicycle|a bike, a car|an automobile, a phone, a house"
+    ),
     "buy/buying|purchase/purchasing": entries("a laptop|a notebook, a bicycle|a bike, a car|an automobile, a house"),
     "sell/selling": entries("a laptop|a notebook, a bicycle|a bike, a car|an automobile, a house, a song, a poem"),
     "clean/cleaning|wash/washing": entries("a carpet|a rug, a car|an automobile, a phone, fish, rice"),
@@ -79,7 +82,8 @@ CREATURES = (
     entries("doctors|physicians, lawyers|attorneys, teachers, students|pupils, parents, children|kids, nurses"),
 )
 DOINGS = entries(
-    "follow/following/followed, fear/fearing/feared, trust/trusting/trusted, help/helping/helped|assist/assisting/assisted,"
+    "follow/following/followed, fear/fearing/feared, trust/trusting/trusted, "
+    "help/helping/helped|assist/assisting/assisted, "
     "beat/beating/beaten|defeat/defeating/defeated, avoid/avoiding/avoided, attack/attacking/attacked"
 )
 CITIES = entries("London, Paris, Rome, Berlin, Madrid, Vienna")
@@ -197,33 +201,43 @@ LOOKS = {
     ANIMALS: entries("young, old|elderly, brown, black, large|big"),
     FIRMS: entries("large|big, small|little, foreign, famous|well known, local"),
 }
-TIMES = entries("in the morning, at night|after dark, on Monday, on Sunday, in winter|during the winter, in May, in June")
+TIMES = entries(
+    "in the morning, at night|after dark, on Monday, on Sunday, in winter|during the winter, in May, in June"
+)
 SCENES = (
     (
         PEOPLE,
-        entries("slicing/slices/sliced|cutting/cuts/cut, washing/washes/washed|cleaning/cleans/cleaned, "
-                "eating/eats/eaten, buying/buys/bought|purchasing/purchases/purchased"),
+        entries(
+            "slicing/slices/sliced|cutting/cuts/cut, washing/washes/washed|cleaning/cleans/cleaned, "
+            "eating/eats/eaten, buying/buys/bought|purchasing/purchases/purchased"
+        ),
         entries("onion, potato, tomato, carrot, mushroom, fish"),
         entries("in the kitchen, in a restaurant|in a diner, at the market, in a tent"),
     ),
     (
         PEOPLE,
-        entries("playing/plays/played, tuning/tunes/tuned, carrying/carries/carried, "
-                "repairing/repairs/repaired|fixing/fixes/fixed"),
+        entries(
+            "playing/plays/played, tuning/tunes/tuned, carrying/carries/carried, "
+            "repairing/repairs/repaired|fixing/fixes/fixed"
+        ),
         entries("guitar, violin|fiddle, drum, trumpet, flute, piano"),
         entries("on the stage, in a theatre, in the street|on the road, in a studio"),
     ),
     (
         PEOPLE,
-        entries("pushing/pushes/pushed, riding/rides/ridden, repairing/repairs/repaired|fixing/fixes/fixed, "
-                "washing/washes/washed|cleaning/cleans/cleaned"),
+        entries(
+            "pushing/pushes/pushed, riding/rides/ridden, repairing/repairs/repaired|fixing/fixes/fixed, "
+            "washing/washes/washed|cleaning/cleans/cleaned"
+        ),
         entries("bicycle|bike, motorcycle|motorbike, scooter, cart|wagon, tractor"),
         entries("in the street|on the road, in a garage, on a bridge, near the station"),
     ),
     (
         PEOPLE,
-        entries("kicking/kicks/kicked, throwing/throws/thrown|tossing/tosses/tossed, catching/catches/caught, "
-                "holding/holds/held"),
+        entries(
+            "kicking/kicks/kicked, throwing/throws/thrown|tossing/tosses/tossed, catching/catches/caught, "
+            "holding/holds/held"
+        ),
         entries("football, basketball, baseball, stick, stone|rock"),
         entries("on the beach|on the shore, in the park, in a field|in a meadow, in the garden|in the yard"),
     ),
@@ -235,15 +249,22 @@ SCENES = (
     ),
     (
         ANIMALS,
-        entries("chasing/chases/chased|pursuing/pursues/pursued, watching/watches/watched|observing/observes/observed, "
-                "biting/bites/bitten, following/follows/followed"),
+        entries(
+            "chasing/chases/chased|pursuing/pursues/pursued, watching/watches/watched|observing/observes/observed, "
+            "biting/bites/bitten, following/follows/followed"
+        ),
         ANIMALS,
-        entries("on the beach|on the shore, in the park, in a field|in a meadow, in the forest|in the woods, on a hill"),
+        entries(
+            "on the beach|on the shore, in the park, in a field|in a meadow, in the forest|in the woods, on a hill"
+        ),
     ),
     (
         FIRMS,
-        entries("buying/buys/bought|purchasing/purchases/purchased, suing/sues/sued, "
-                "criticizing/criticizes/criticized|attacking/attacks/attacked, backing/backs/backed|supporting/supports/supported"),
+        entries(
+            "buying/buys/bought|purchasing/purchases/purchased, suing/sues/sued, "
+            "criticizing/criticizes/criticized|attacking/attacks/attacked, "
+            "backing/backs/backed|supporting/supports/supported"
+        ),
         FIRMS,
         entries("in Germany, in Japan, in Canada, in London, in India"),
     ),

@@ -1,0 +1,129 @@
+"""Builds the encoder that is shipped for the demo: `python -m model.data.demo_encoder`.
+
+A vocabulary and a small BERT, both from the demo grammar's sentences alone: those of the train splits, and others of
+the same grammar that are in no split. None of them is a sentence of dev or test, and no label is read.
+"""
+
+from __future__ import annotations
+
+import itertools
+import string
+import sys
+import time
+
+import torch
+from tokenizers import AddedToken
+from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
+from torch import Tensor
+
+from model.data import demo
+from model.data.corpus import Corpus, Example
+from model.data.tasks import CS224N, Task
+from model.data.tokens import tokenize
+from model.network.bert import Bert
+from model.network.pretrained import Encoder, write_encoder
+from model.training.pretrain import pretrain
+
+UNLABELLED = 40_000
+"""Sentences or pairs a task that are generated beside its train split."""
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+WORD_CHARACTERS = string.ascii_lowercase + string.digits
+PUNCTUATION = string.punctuation + "\u2018\u2019\u201c\u201d\u2013\u2014\u2026"  # and quotation marks, dashes, ellipsis
+PIECES = 400
+"""Characters and frequent parts of words; every word of the grammar comes on top as a whole."""
+STEPS, BATCH_SIZE, LEARNING_RATE, SEED = 5000, 64, 1e-3, 0
+
+
+def main() -> None:
+    torch.set_num_threads(1)  # the sums, and so the bits, depend on the number
+    corpus = Corpus(name="demo", tasks=CS224N, examples={task.name: {"train": _examples(task)} for task in CS224N})
+    encoder = _new_encoder(_tokenizer(corpus))
+    weights = pretrain(
+        encoder,
+        tokenize(corpus, encoder),
+        steps=STEPS,
+        learning_rate=LEARNING_RATE,
+        batch_size=BATCH_SIZE,
+        seed=SEED,
+        progress=_Progress(),
+    )
+    # Half precision halves what is downloaded, and costs less than a step of training changes.
+    write_encoder(demo.ENCODER, encoder, {name: tensor.half() for name, tensor in weights.items()})
+    print(f"wrote {demo.ENCODER}")
+
+
+def _examples(task: Task) -> list[Example]:
+    """The train split and `UNLABELLED` others, none with a sentence that is in dev or test."""
+    held_out = {s for split in ("dev", "test") for _, sentences, _ in demo.rows(task.name, split) for s in sentences}
+    beyond = itertools.islice(demo.stream(task.name), sum(demo.SIZES.values()), None)
+    train = (sentences for _, sentences, _ in demo.rows(task.name, "train"))
+    unlabelled = itertools.islice((sentences for sentences, _ in beyond), UNLABELLED)
+    kept = (s for s in itertools.chain(train, unlabelled) if held_out.isdisjoint(s))
+    return [Example(str(i), sentences, None) for i, sentences in enumerate(kept)]
+
+
+def _tokenizer(corpus: Corpus) -> BertWordPieceTokenizer:
+    """WordPiece with lower case, as `bert-base-uncased` has it: whole words where the grammar has them, and for any
+    other text the parts of words, down to single characters."""
+    sentences = [s for splits in corpus.examples.values() for e in splits["train"] for s in e.sentences]
+    learner = BertWordPieceTokenizer(lowercase=True)
+    # Characters named here get their ids first: left to the learner they come in another order in every process.
+    characters: list[str | AddedToken] = [
+        *SPECIAL,
+        *PUNCTUATION,
+        *WORD_CHARACTERS,
+        *(f"##{c}" for c in WORD_CHARACTERS),
+    ]
+    learner.train_from_iterator(iter(sentences), vocab_size=PIECES, special_tokens=characters, show_progress=False)
+    learnt = learner.get_vocab()
+    words = {word for s in sentences for word, _ in learner.pre_tokenizer.pre_tokenize_str(learner.normalize(s))}
+    pieces = dict.fromkeys([*sorted(learnt, key=learnt.__getitem__), *sorted(words)])
+    return BertWordPieceTokenizer({piece: i for i, piece in enumerate(pieces)}, lowercase=True)
+
+
+def _new_encoder(tokenizer: BertWordPieceTokenizer) -> Encoder:
+    """BERT's shape in small, with BERT's initialization: normal with standard deviation 0.02, biases 0."""
+    config = {
+        "model_type": "bert",
+        "vocab_size": tokenizer.get_vocab_size(),
+        "hidden_size": 96,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "intermediate_size": 384,
+        "max_position_embeddings": 64,
+        "type_vocab_size": 2,
+        "hidden_act": "gelu",
+        "layer_norm_eps": 1e-12,
+        "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.1,
+        "initializer_range": 0.02,
+        "pad_token_id": 0,
+    }
+    empty = Encoder(name="demo", config=config, weights={}, tokenizer=tokenizer.to_str(), lowercase=True)
+    generator = torch.Generator().manual_seed(SEED)
+    weights = {}
+    for name, tensor in Bert(empty.shape).state_dict().items():
+        if tensor.ndim > 1:
+            torch.nn.init.normal_(tensor, std=0.02, generator=generator)
+        elif name.endswith("bias"):
+            tensor.zero_()
+        weights[name] = tensor.numpy()
+    return Encoder(name="demo", config=config, weights=weights, tokenizer=empty.tokenizer, lowercase=True)
+
+
+class _Progress:
+    """A line now and then: step, mean loss since the last line, time."""
+
+    def __init__(self) -> None:
+        self._start, self._sum, self._count = time.perf_counter(), torch.zeros(()), 0
+
+    def __call__(self, step: int, loss: Tensor) -> None:
+        self._sum, self._count = self._sum + loss, self._count + 1
+        if step % 250 == 0 or step == STEPS:
+            minutes = (time.perf_counter() - self._start) / 60
+            print(f"step {step}/{STEPS}  loss {float(self._sum) / self._count:.3f}  {minutes:.1f} min", file=sys.stderr)
+            self._sum, self._count = torch.zeros(()), 0
+
+
+if __name__ == "__main__":
+    main()
