@@ -6,6 +6,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 from rich.console import Console
@@ -24,7 +25,7 @@ class Arguments:
     """Shows a run's leaderboard and the configuration of its winner; with --refit trains the winner anew, evaluates it
     on dev and on test, which the search never saw, and writes model, predictions and scores to runs/NAME/refit."""
 
-    run: tyro.conf.Positional[str | None] = None
+    run: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[RUN]")] = None
     """Name of the run; the newest one if none is given."""
     refit: bool = False
     """Train the winner anew and evaluate it."""

@@ -16,7 +16,10 @@ FORBIDDEN = {
     "search": ("spaces", "analysis"),
     "analysis": ("ray", "optuna", "spaces", "search"),
 }
-ALLOWED_ALL_THE_SAME = {"analysis": ("search.run_folder", "search.ledger", "search.leaderboard")}
+ALLOWED_ALL_THE_SAME = {
+    "spaces": ("model.data.tasks",),
+    "analysis": ("search.run_folder", "search.ledger", "search.leaderboard"),
+}
 
 
 def within(module: str, names: tuple[str, ...]) -> bool:

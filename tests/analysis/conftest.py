@@ -1,0 +1,97 @@
+"""A finished run on disk, made by hand: files in the course's format, a tiny encoder, a ledger."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from model.config import TrialConfig
+from model.data.corpus import Corpus, Split, in_test_cut, read_corpus
+from model.data.tasks import Task
+from model.network.bert import Bert
+from model.network.pretrained import Encoder, read_encoder, write_encoder
+from search.ledger import End, Event, Ledger, Report, Suggested
+from search.run_folder import RunFolder, RunInfo, create_run
+from tests.support import tiny_config
+
+
+@pytest.fixture
+def run(tmp_path: Path, corpus: Corpus, encoder: Encoder) -> RunFolder:
+    """A run of three trials: t002 won, t003 reached more and then diverged."""
+    data, encoder_folder = tmp_path / "data", tmp_path / "encoder"
+    write_corpus(data, corpus)
+    bert = Bert(encoder.shape)
+    encoder.load_into(bert)
+    write_encoder(encoder_folder, encoder, bert.state_dict())
+    folder = create_run(tmp_path / "runs", "demo", _info(data, encoder_folder), "def space(trial, problem): ...\n")
+    with Ledger(folder.ledger) as ledger:
+        for event in _events(tiny_config()):
+            ledger.append(event)
+    return folder
+
+
+def write_corpus(folder: Path, corpus: Corpus) -> None:
+    """`corpus` as the course's files: train, dev and student test, no labelled test."""
+    folder.mkdir()
+    for task in corpus.tasks:
+        for split in ("train", "dev"):
+            _write(folder / f"{task.file_stem}-{split}.csv", task, corpus, split, labelled=True)
+        _write(folder / f"{task.file_stem}-test-student.csv", task, corpus, "test", labelled=False)
+
+
+def _write(path: Path, task: Task, corpus: Corpus, split: Split, *, labelled: bool) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\r\n")
+        writer.writerow(["", "id", *task.sentence_columns, *([task.label_column] if labelled else [])])
+        for i, e in enumerate(corpus.examples[task.name][split]):
+            writer.writerow([i, e.id, *e.sentences, *([e.label] if labelled else [])])
+    assert any(in_test_cut(e.id) for e in corpus.examples[task.name]["train"])
+
+
+def _info(data: Path, encoder: Path) -> RunInfo:
+    return RunInfo(
+        started="2026-01-01T00:00:00",
+        space="spaces/full.py",
+        data=str(data),
+        data_fingerprint=read_corpus(str(data)).fingerprint(),
+        encoder=str(encoder),
+        encoder_fingerprint=read_encoder(str(encoder)).fingerprint(),
+        tasks=["sentiment", "paraphrase", "similarity"],
+        trials=3,
+        epochs=2,
+        epoch_examples=48,
+        seed=5,
+        precision="fp32",
+        concurrent=1,
+        threads=1,
+        gpus_per_trial=0.0,
+        versions={},
+    )
+
+
+def _events(config: TrialConfig) -> list[Event]:
+    events: list[Event] = []
+    for name, overalls in (("t001", [0.4, 0.5]), ("t002", [0.7, 0.6]), ("t003", [0.9])):
+        events.append(Suggested(trial=name, source="tpe", params={}, distributions={}, config=config.to_dict()))
+        for number, overall in enumerate(overalls, 1):
+            events.append(_report(name, number, overall, best=max(overalls[:number])))
+        events.append(End(trial=name, state="diverged" if name == "t003" else "completed"))
+    return events
+
+
+def _report(name: str, number: int, overall: float, best: float) -> Report:
+    scores = {"sentiment": overall, "paraphrase": overall, "similarity": 2 * overall - 1}
+    return Report(
+        trial=name,
+        epoch=number,
+        scores=scores,
+        losses=dict.fromkeys(scores, 1.0),
+        overall=overall,
+        best=best,
+        examples=48,
+        train_seconds=1.0,
+        seconds=1.5,
+        trainable_parameters=1000,
+    )

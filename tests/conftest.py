@@ -1,0 +1,60 @@
+"""Fixtures for all tests: a tiny encoder and corpus, and the real ones where the environment names them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.config import TrialConfig
+from model.data.corpus import Corpus
+from model.data.tokens import Tokens, tokenize
+from model.network.pretrained import Encoder, read_encoder
+from tests.support import tiny_config, tiny_corpus, tiny_encoder
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def encoder() -> Encoder:
+    return tiny_encoder()
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Corpus:
+    return tiny_corpus()
+
+
+@pytest.fixture(scope="session")
+def tokens(corpus: Corpus, encoder: Encoder) -> Tokens:
+    return tokenize(corpus, encoder)
+
+
+@pytest.fixture(scope="session")
+def config() -> TrialConfig:
+    return tiny_config()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> str:
+    """The folder with the CS224N files."""
+    return _from_environment("MINBERT_DATA")
+
+
+@pytest.fixture(scope="session")
+def real_encoder_folder() -> Path:
+    """The folder of a pretrained BERT."""
+    return Path(_from_environment("MINBERT_ENCODER"))
+
+
+@pytest.fixture(scope="session")
+def real_encoder(real_encoder_folder: Path) -> Encoder:
+    return read_encoder(str(real_encoder_folder))
+
+
+def _from_environment(name: str) -> str:
+    if name not in os.environ:
+        pytest.skip(f"{name} is not set")
+    return os.environ[name]
