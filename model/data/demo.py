@@ -57,6 +57,32 @@ def stream(task_name: str) -> Iterator[tuple[tuple[str, ...], float]]:
             yield sentences, label
 
 
+def passages(task_name: str) -> Iterator[tuple[str, str]]:
+    """Unlabelled text of the same grammar without end, two sentences at a time that belong together as in any text: a
+    critic goes on in the same vein, a question is asked again in other words, a scene is described twice."""
+    generate = {"sentiment": _same_vein, "paraphrase": _asked_twice, "similarity": _told_twice}[task_name]
+    rng = Random(f"minbert-search demo passages: {task_name}")
+    while True:
+        one, two = (text[0].upper() + text[1:] for text in generate(rng))
+        if len(one.split()) in LENGTHS and len(two.split()) in LENGTHS:
+            yield one, two
+
+
+def _same_vein(rng):
+    target = _pick(rng, range(len(BOUNDARIES) + 1))
+    def one():
+        while True:
+            text, valence = _remark(rng)
+            if bisect.bisect(BOUNDARIES, valence) == target:
+                return text+"."
+    return one(), one()
+def _asked_twice(rng):
+    f=_frame(rng)
+    return _ask(rng,f), _ask(rng,f)
+def _told_twice(rng):
+    f=_scene(rng, _pick(rng, range(len(lexicon.SCENES))))
+    return _describe(rng,f), _describe(rng,f)
+
 def _pick(rng: Random, items: Sequence[T]) -> T:
     """As `rng.choice`, from the one method whose sequence Python promises to keep."""
     return items[int(rng.random() * len(items))]

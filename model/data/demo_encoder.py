@@ -10,6 +10,7 @@ import itertools
 import string
 import sys
 import time
+from dataclasses import replace
 
 import torch
 from tokenizers import AddedToken
@@ -36,7 +37,7 @@ STEPS, BATCH_SIZE, LEARNING_RATE, SEED = 5000, 64, 1e-3, 0
 
 def main() -> None:
     torch.set_num_threads(1)  # the sums, and so the bits, depend on the number
-    corpus = Corpus(name="demo", tasks=CS224N, examples={task.name: {"train": _examples(task)} for task in CS224N})
+    corpus = _corpus()
     encoder = _new_encoder(_tokenizer(corpus))
     weights = pretrain(
         encoder,
@@ -52,14 +53,23 @@ def main() -> None:
     print(f"wrote {demo.ENCODER}")
 
 
-def _examples(task: Task) -> list[Example]:
-    """The train split and `UNLABELLED` others, none with a sentence that is in dev or test."""
-    held_out = {s for split in ("dev", "test") for _, sentences, _ in demo.rows(task.name, split) for s in sentences}
-    beyond = itertools.islice(demo.stream(task.name), sum(demo.SIZES.values()), None)
-    train = (sentences for _, sentences, _ in demo.rows(task.name, "train"))
-    unlabelled = itertools.islice((sentences for sentences, _ in beyond), UNLABELLED)
-    kept = (s for s in itertools.chain(train, unlabelled) if held_out.isdisjoint(s))
-    return [Example(str(i), sentences, None) for i, sentences in enumerate(kept)]
+def _corpus() -> Corpus:
+    single, pair = replace(CS224N[0], name="sentences"), replace(CS224N[1], name="passages")
+    held_out = {
+        s
+        for task in CS224N
+        for split in ("dev", "test")
+        for _, sentences, _ in demo.rows(task.name, split)
+        for s in sentences
+    }
+    passages, sentences=[],[]
+    for task in CS224N:
+        kept = (p for p in demo.passages(task.name) if held_out.isdisjoint(p))
+        p = list(itertools.islice(kept, UNLABELLED))
+        passages += p
+    sentences = [(s,) for p in passages[:UNLABELLED//2] for s in p]
+    ex = lambda l: [Example(str(i), s, None) for i,s in enumerate(l)]
+    return Corpus(name="demo", tasks=(single, pair), examples={"sentences":{"train": ex(sentences)},"passages":{"train": ex(passages)}})
 
 
 def _tokenizer(corpus: Corpus) -> BertWordPieceTokenizer:

@@ -1,0 +1,161 @@
+"""What a person sees of a run while it goes on: one live table on a terminal, plain lines in a pipe.
+
+Both listen to the ledger and know nothing else of the run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from search.ledger import Decision, End, Event, Report, Suggested, TrialRecord, leaderboard
+
+
+class Progress(AbstractContextManager["Progress"], Protocol):
+    """A listener of the ledger that shows what it hears."""
+
+    def __call__(self, event: Event, record: TrialRecord) -> None: ...
+
+
+def progress(
+    console: Console, records: Mapping[str, TrialRecord], tasks: Sequence[str], trials: int, epochs: int
+) -> Progress:
+    """The live table where `console` is a terminal, else plain lines. `records` are the ledger's own."""
+    if console.is_terminal:
+        return LiveTable(console, records, tasks, trials, epochs)
+    return PlainLines(console, epochs)
+
+
+class PlainLines:
+    """A line for each report and each end."""
+
+    def __init__(self, console: Console, epochs: int) -> None:
+        self._console = console
+        self._epochs = epochs
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        pass
+
+    def __call__(self, event: Event, record: TrialRecord) -> None:
+        match event:
+            case Suggested():
+                self._print(f"{event.trial}  starts, proposed by {event.source}")
+            case Report():
+                scores = "  ".join(f"{task} {score:.3f}" for task, score in event.scores.items())
+                epoch = f"epoch {event.epoch}/{self._epochs}"
+                self._print(f"{event.trial}  {epoch}  {scores}  overall {event.overall:.4f}  best {event.best:.4f}")
+            case End():
+                self._print(f"{event.trial}  {end_text(record)}")
+            case Decision():
+                pass  # a stop is told by the end that follows
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+class LiveTable:
+    """A table of the trials, drawn anew four times a second."""
+
+    def __init__(
+        self, console: Console, records: Mapping[str, TrialRecord], tasks: Sequence[str], trials: int, epochs: int
+    ) -> None:
+        self._console = console
+        self._records = records
+        self._tasks = tasks
+        self._trials = trials
+        self._epochs = epochs
+        self._start = time.monotonic()
+        self._live = Live(console=console, get_renderable=self._render, transient=True)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._live.stop()
+
+    def __call__(self, event: Event, record: TrialRecord) -> None:
+        if isinstance(event, End) and event.state == "failed":  # stays to be read, above the table
+            self._console.print(f"{event.trial}  {end_text(record)}", highlight=False, markup=False)
+
+    def _render(self) -> RenderableType:
+        ranked = leaderboard(list(self._records.values()))
+        room = max(self._console.height - 6, 3)  # title, head, lines of the table and the line below it
+        running = [record for record in ranked if record.state == "running"]
+        ended = [record for record in ranked if record.state != "running"]
+        shown = {record.name for record in [*running, *ended][:room]}
+        table = Table(title="Trials, the best first", title_justify="left")
+        for column in ("trial", "overall", *self._tasks, "epoch"):
+            table.add_column(column, justify="left" if column == "trial" else "right", no_wrap=True)
+        table.add_column("state", no_wrap=True)
+        table.add_column("proposed by", no_wrap=True)
+        for rank, record in enumerate(ranked):
+            if record.name in shown:
+                style = "bold green" if rank == 0 and record.best else "dim" if record.state != "running" else None
+                table.add_row(*self._cells(record), style=style)
+        return Group(table, Text(summary(ranked, self._trials, self._epochs, time.monotonic() - self._start)))
+
+    def _cells(self, record: TrialRecord) -> list[str]:
+        best = record.best
+        figures = [best.overall, *(best.scores[task] for task in self._tasks)] if best else []
+        scores = [f"{figure:.3f}" for figure in figures] or ["-"] * (1 + len(self._tasks))
+        return [record.name, *scores, f"{record.epoch}/{self._epochs}", record.state, record.source]
+
+
+def end_text(record: TrialRecord) -> str:
+    """How a trial ended, in a few words."""
+    match record.state:
+        case "completed" if record.best:
+            return f"completed, best {record.best.overall:.4f} in epoch {record.best.epoch}"
+        case "stopped" if record.best and record.decisions and record.decisions[-1].cutoff is not None:
+            cutoff = record.decisions[-1].cutoff
+            return f"stopped after epoch {record.epoch}: best {record.best.overall:.4f}, below {cutoff:.4f}"
+        case "failed" if record.error:
+            first_line = (record.error.message.splitlines() or [""])[0]
+            return f"failed: {record.error.type}: {first_line}"
+        case "diverged":
+            return f"diverged in epoch {record.epoch + 1}"
+    return record.state
+
+
+def summary(ranked: Sequence[TrialRecord], trials: int, epochs: int, elapsed: float) -> str:
+    """The line below the table: the best so far, how many trials ended and how, time gone and to come."""
+    parts = []
+    if ranked and ranked[0].best:
+        parts.append(f"best so far {ranked[0].best.overall:.4f} ({ranked[0].name})")
+    states = Counter(record.state for record in ranked)
+    ended = ", ".join(f"{count} {state}" for state, count in states.items() if state != "running")
+    parts.append(f"{len(ranked) - states['running']} of {trials} trials ended" + (f" ({ended})" if ended else ""))
+    left = seconds_left(ranked, trials, epochs, elapsed)
+    parts.append(f"{clock(elapsed)} gone" + (f", about {clock(left)} left" if left is not None else ""))
+    return " · ".join(parts)
+
+
+def seconds_left(ranked: Sequence[TrialRecord], trials: int, epochs: int, elapsed: float) -> float | None:
+    """By the epochs that the trials to come will take, if they take as many as those that have ended."""
+    done = sum(record.epoch for record in ranked)
+    if not done:
+        return None
+    ended = [record.epoch for record in ranked if record.state != "running"]
+    usual = sum(ended) / len(ended) if ended else epochs
+    running = sum(max(usual - record.epoch, 0.5) for record in ranked if record.state == "running")
+    return (running + usual * (trials - len(ranked))) * elapsed / done
+
+
+def clock(seconds: float) -> str:
+    """h:mm:ss, or m:ss below an hour."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,161 @@
+"""What lies where in runs/NAME. The read side is all that analysis needs of a search.
+
+runs/NAME/
+    run.json            what was asked: space, data, encoder, budget, seed, versions (RunInfo)
+    space.py            the space's source, as it was run
+    ledger.jsonl        every suggestion, report, decision and end (search.ledger)
+    trials/t001/
+        config.json     the trial's TrialConfig
+        best/           its checkpoint: the trained weights of its best epoch
+        events.out...   for TensorBoard
+    ray/                Ray's own files and log; of no use after the run
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib.metadata
+import json
+import platform
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from model.errors import UserError
+from search.ledger import TrialRecord, leaderboard, read_ledger
+
+_INFO_FILE = "run.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInfo:
+    """What a run was asked to do, and what it found."""
+
+    started: str
+    """Local time, ISO 8601."""
+    space: str
+    """The path of the space file."""
+    data: str
+    """`demo`, or a folder's absolute path."""
+    data_fingerprint: str
+    """A hash of the train and dev examples."""
+    encoder: str
+    """`demo`, a folder's absolute path, or a hub id."""
+    encoder_fingerprint: str
+    tasks: list[str]
+    """The tasks' names, in order."""
+    trials: int
+    epochs: int
+    """The most epochs a trial may take."""
+    epoch_examples: int
+    """Training examples in an epoch."""
+    seed: int
+    precision: str
+    concurrent: int
+    """Trials at a time."""
+    threads: int
+    """CPU threads a trial computes with."""
+    gpus_per_trial: float
+    versions: dict[str, str]
+    """Of Python and the packages that decide the numbers."""
+
+
+class RunFolder:
+    """One run on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name
+        self.ledger = path / "ledger.jsonl"
+        self.space = path / "space.py"
+        self.ray = path / "ray"
+
+    def info(self) -> RunInfo:
+        """What the run was asked to do."""
+        path = self.path / _INFO_FILE
+        try:
+            return RunInfo(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise UserError(f"{path}: not the description of a run ({error})") from None
+
+    def trials(self) -> list[TrialRecord]:
+        """Every trial's record as of now, in the order of the leaderboard."""
+        return leaderboard(read_ledger(self.ledger).values()) if self.ledger.exists() else []
+
+    def trial(self, name: str) -> Path:
+        """The folder of one trial."""
+        return self.path / "trials" / name
+
+    def checkpoint(self, name: str) -> Path:
+        """The folder with the trained weights of a trial's best epoch."""
+        return self.trial(name) / "best"
+
+    def write_config(self, name: str, config: dict[str, Any]) -> None:
+        """Writes a trial's TrialConfig, as a dictionary, into its folder."""
+        self.trial(name).mkdir(parents=True, exist_ok=True)
+        (self.trial(name) / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def create_run(runs_dir: Path, name: str, info: RunInfo, space_source: str) -> RunFolder:
+    """A new run's folder. Raises UserError where there is one already."""
+    path = runs_dir / name
+    try:
+        path.mkdir(parents=True)
+        (path / "trials").mkdir()
+        (path / "space.py").write_text(space_source, encoding="utf-8")
+        (path / _INFO_FILE).write_text(json.dumps(dataclasses.asdict(info), indent=2) + "\n", encoding="utf-8")
+    except FileExistsError:
+        raise UserError(f"{path} exists; name another run with --run") from None
+    except OSError as error:
+        raise UserError(f"{path}: can't make the run's folder ({error.strerror})") from None
+    return RunFolder(path.resolve())
+
+
+def check_name(runs_dir: Path, name: str) -> None:
+    """Raises UserError where a run of that name can't be made."""
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise UserError(f"--run {name!r}: a run's name has letters, digits, '_', '-' and '.' only, no path")
+    if (runs_dir / name).exists():
+        raise UserError(f"{runs_dir / name} exists; name another run with --run")
+
+
+def default_name() -> str:
+    """Date and time: sorts as the runs were started."""
+    return datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+
+
+def open_run(runs_dir: Path, name: str) -> RunFolder:
+    """The run called `name`."""
+    folder = RunFolder(runs_dir / name)
+    if not (folder.path / _INFO_FILE).is_file():
+        names = [run.name for run in _runs(runs_dir)]
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"runs here: {', '.join(names) or 'none'}"
+        raise UserError(f"{runs_dir}: no run called {name!r}; {hint}")
+    return folder
+
+
+def newest_run(runs_dir: Path) -> RunFolder:
+    """The run that was started last."""
+    runs = _runs(runs_dir)
+    if not runs:
+        raise UserError(f"{runs_dir}: no runs here; python -m search.run starts one")
+    return max(runs, key=lambda run: run.info().started)
+
+
+def _runs(runs_dir: Path) -> list[RunFolder]:
+    return [RunFolder(path.parent) for path in sorted(runs_dir.glob(f"*/{_INFO_FILE}"))]
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the packages that decide a run's numbers."""
+    found = {"python": platform.python_version()}
+    for package in ("torch", "ray", "optuna", "numpy", "tokenizers", "minbert-search"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:  # a checkout that was never installed
+            found[package] = "not installed"
+    return found

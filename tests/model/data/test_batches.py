@@ -1,0 +1,217 @@
+"""Batches, and which examples make up an epoch."""
+
+import collections
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from tokenizers.processors import BertProcessing
+
+from model.data.batches import Plan, assemble, sequence_lengths
+from model.data.tokens import Ragged, TokenizedSplit, Tokens
+from tests.support import VOCABULARY, tiny_encoder
+
+CLS, SEP, PAD = (VOCABULARY.index(token) for token in ("[CLS]", "[SEP]", "[PAD]"))
+FILM, GOOD = VOCABULARY.index("film"), VOCABULARY.index("good")
+MIXES = ("in_turn", "proportional", "square_root")
+
+
+def ragged(sequences) -> Ragged:
+    starts = np.concatenate(([0], np.cumsum([len(s) for s in sequences], dtype=np.int64)))
+    return Ragged(np.array([i for s in sequences for i in s], dtype=np.int32), starts)
+
+
+def split_of(*slots) -> TokenizedSplit:
+    return TokenizedSplit(tuple(map(ragged, slots)), np.arange(len(slots[0]), dtype=np.float32))
+
+
+def tokens_up_to(max_length: int) -> Tokens:
+    return Tokens((), {}, CLS, SEP, PAD, max_length)
+
+
+# ------------------------------------------------------------------------------------------------------- assemble
+
+
+def slow_assemble(slots, rows, pairs, max_length):
+    """The obvious twin, without truncation of pairs: lists of lists."""
+    if pairs == "cross":
+        parts = [([CLS, *slots[0][i], SEP], [*slots[1][i], SEP]) for i in rows]
+    else:
+        parts = [([CLS, *slot[i][: max_length - 2], SEP], []) for slot in slots for i in rows]
+    width = max(len(a) + len(b) for a, b in parts)
+    padding = [width - len(a) - len(b) for a, b in parts]
+    ids = [[*a, *b] + [PAD] * pad for (a, b), pad in zip(parts, padding, strict=True)]
+    segments = [[0] * len(a) + [1] * len(b) + [0] * pad for (a, b), pad in zip(parts, padding, strict=True)]
+    mask = [[True] * (width - pad) + [False] * pad for pad in padding]
+    return ids, segments, mask
+
+
+word = st.integers(5, len(VOCABULARY) - 1)
+
+
+@given(st.data(), st.sampled_from([None, "cross", "bi"]))
+def test_assemble_is_like_its_slow_twin(data, pairs):
+    count = data.draw(st.integers(1, 5))
+    sentences = st.lists(st.lists(word, max_size=9), min_size=count, max_size=count)
+    slots = [data.draw(sentences) for _ in range(2 if pairs else 1)]
+    rows = np.array(data.draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=6)))
+    max_length = 21 if pairs == "cross" else data.draw(st.integers(3, 12))
+    batch = assemble(tokens_up_to(max_length), split_of(*slots), rows, pairs)
+    ids, segments, mask = slow_assemble(slots, rows, pairs, max_length)
+    assert batch.ids.tolist() == ids
+    assert batch.segments.tolist() == segments
+    assert batch.labels.tolist() == rows.tolist()
+    padded = not all(itertools.chain(*mask))
+    assert (batch.mask.tolist() if batch.mask is not None else None) == (mask if padded else None)
+    assert (batch.ids.dtype, batch.segments.dtype, batch.labels.dtype) == (torch.int64, torch.int64, torch.float32)
+
+
+def test_bi_encoded_pairs_are_first_sentences_then_second():
+    split = split_of([[10], [11]], [[20], [21]])
+    batch = assemble(tokens_up_to(8), split, np.array([1, 0]), "bi")
+    assert batch.ids.tolist() == [[CLS, i, SEP] for i in (11, 10, 21, 20)]
+    assert batch.labels.tolist() == [1, 0]
+    assert batch.mask is None
+
+
+def hugging_face_pair(a: int, b: int, max_length: int):
+    """Ids and segments of a words and b words by the tokenizers library, which transformers truncates with."""
+    tokenizer = Tokenizer.from_str(tiny_encoder().tokenizer)
+    tokenizer.post_processor = BertProcessing(("[SEP]", SEP), ("[CLS]", CLS))
+    tokenizer.enable_truncation(max_length, strategy="longest_first")
+    encoding = tokenizer.encode("film " * a, "good " * b)
+    return encoding.ids, encoding.type_ids
+
+
+ODD_ROOM = pytest.mark.xfail(strict=True, reason="the second sentence gets the odd token, even where it is the shorter")
+
+
+@pytest.mark.parametrize("max_length", [15, pytest.param(16, marks=ODD_ROOM)])
+def test_pairs_are_cut_as_transformers_cuts_them(max_length):
+    for a, b in itertools.product(range(1, 20), repeat=2):
+        batch = assemble(tokens_up_to(max_length), split_of([[FILM] * a], [[GOOD] * b]), np.array([0]), "cross")
+        assert (batch.ids[0].tolist(), batch.segments[0].tolist()) == hugging_face_pair(a, b, max_length), (a, b)
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=6), st.data(), st.sampled_from([None, "cross", "bi"]))
+def test_sequence_lengths_are_those_of_the_assembled_rows(first, data, pairs):
+    slots = [[[FILM] * length for length in first]]
+    if pairs:
+        slots.append([[GOOD] * data.draw(st.integers(0, 30)) for _ in first])
+    split, tokens = split_of(*slots), tokens_up_to(20)
+    lengths = sequence_lengths(split, pairs, tokens.max_length)
+    assert lengths.tolist() == [assemble(tokens, split, np.array([i]), pairs).ids.shape[1] for i in range(len(first))]
+
+
+# ----------------------------------------------------------------------------------------------------------- plan
+
+
+def plan(sizes, mix="proportional", batch_size=4, epoch_examples=30, seed=0) -> Plan:
+    rng = np.random.default_rng(5)
+    lengths = {name: rng.integers(3, 60, size) for name, size in sizes.items()}
+    return Plan(lengths, mix, batch_size, epoch_examples, seed)
+
+
+plans = st.builds(
+    plan,
+    st.lists(st.integers(1, 60), min_size=1, max_size=4).map(lambda sizes: {f"task{i}": n for i, n in enumerate(sizes)}),
+    st.sampled_from(MIXES),
+    st.integers(1, 9),
+    st.integers(1, 120),
+    st.integers(0, 2**32 - 1),
+)
+
+
+def counts(steps) -> dict[str, int]:
+    count: collections.Counter[str] = collections.Counter()
+    for task, rows in steps:
+        count[task] += len(rows)
+    return dict(count)
+
+
+@given(plans, st.integers(1, 5))
+def test_an_epoch_has_its_number_of_examples_whatever_the_mix(plan, number):
+    steps = plan.epoch(number)
+    assert sum(len(rows) for _, rows in steps) == plan.epoch_examples == sum(plan.examples_by_task().values())
+    assert counts(steps) == {task: count for task, count in plan.examples_by_task().items() if count}
+    assert len(steps) == plan.steps_per_epoch()
+    assert all(1 <= len(rows) <= plan.batch_size for _, rows in steps)
+    assert all(((0 <= rows) & (rows < len(plan.lengths[task]))).all() for task, rows in steps)
+
+
+@given(plans)
+def test_every_example_comes_once_before_any_comes_twice(plan):
+    seen = {task: collections.Counter() for task in plan.lengths}
+    for number in range(1, 6):
+        for task, rows in plan.epoch(number):
+            seen[task].update(rows.tolist())
+        for task, lengths in plan.lengths.items():
+            times = [seen[task][row] for row in range(len(lengths))]
+            assert max(times) - min(times) <= 1
+
+
+@given(plans, st.integers(1, 4))
+@settings(max_examples=30)
+def test_an_epoch_is_a_function_of_seed_and_number(plan, number):
+    again = Plan(plan.lengths, plan.mix, plan.batch_size, plan.epoch_examples, plan.seed)
+    again.epoch(number + 1)
+    for (task, rows), (other_task, other_rows) in zip(plan.epoch(number), again.epoch(number), strict=True):
+        assert task == other_task
+        np.testing.assert_array_equal(rows, other_rows)
+
+
+@pytest.mark.parametrize(("change", "number"), [({}, 2), ({"seed": 1}, 1)])
+def test_another_epoch_or_seed_is_another_order(change, number):
+    sizes = {"a": 50, "b": 50}
+    one, other = plan(sizes).epoch(1), plan(sizes, **change).epoch(number)
+    assert [rows.tolist() for _, rows in one] != [rows.tolist() for _, rows in other]
+
+
+@pytest.mark.parametrize(
+    ("mix", "expected"),
+    [
+        ("in_turn", {"a": 100, "b": 100, "c": 100}),
+        ("proportional", {"a": 33, "b": 67, "c": 200}),
+        ("square_root", {"a": 62, "b": 87, "c": 151}),
+    ],
+)
+def test_tasks_get_their_shares(mix, expected):
+    sizes = {"a": 100, "b": 200, "c": 600}
+    assert plan(sizes, mix, epoch_examples=300).examples_by_task() == expected
+
+
+def test_tasks_of_equal_shares_take_strict_turns():
+    steps = plan({"a": 40, "b": 7, "c": 90}, "in_turn", batch_size=5, epoch_examples=90).epoch(3)
+    assert [task for task, _ in steps] == ["a", "b", "c"] * 6
+
+
+@given(plans)
+def test_turns_are_spread_like_their_slow_twin(plan):
+    """At each step the task comes that is furthest behind its share, the first of them in a tie."""
+    steps = [task for task, _ in plan.epoch(1)]
+    total = collections.Counter(steps)
+    done: collections.Counter[str] = collections.Counter()
+    order = {task: i for i, task in enumerate(plan.lengths)}
+    for task in steps:
+        due = min((name for name in total if done[name] < total[name]), key=lambda n: ((done[n] + 0.5) / total[n], order[n]))
+        assert task == due
+        done[task] += 1
+
+
+def test_batches_hold_like_lengths_in_random_order():
+    big = plan({"a": 2000}, batch_size=16, epoch_examples=2000)
+    batches = [big.lengths["a"][rows] for _, rows in big.epoch(1)]
+    padded, real = sum(len(b) * b.max() for b in batches), sum(b.sum() for b in batches)
+    assert padded / real < 1.06  # unsorted batches: about 1.8
+    longest = [int(b.max()) for b in batches]
+    assert longest != sorted(longest)
+
+
+def test_a_task_without_a_share_is_left_out():
+    lopsided = plan({"a": 1, "b": 10_000}, "proportional", epoch_examples=20)
+    assert lopsided.examples_by_task() == {"a": 0, "b": 20}
+    assert {task for task, _ in lopsided.epoch(1)} == {"b"}

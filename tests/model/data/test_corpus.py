@@ -1,0 +1,240 @@
+"""Corpus files: what is read from them, and what is said about a broken one."""
+
+import csv
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from model.data.corpus import Corpus, Example, holds_cs224n, in_test_cut, read_corpus
+from model.data.tasks import CS224N
+from tests.support import refused
+
+HEADERS = {
+    "ids-sst": ["id", "sentence", "sentiment"],
+    "quora": ["id", "sentence1", "sentence2", "is_duplicate"],
+    "sts": ["id", "sentence1", "sentence2", "similarity"],
+}
+
+
+@dataclass
+class Folder:
+    """A folder of files in the course's format: index column without a name, tabs, CRLF, quotes only where needed."""
+
+    path: Path
+    name: str = field(init=False)
+
+    def __post_init__(self):
+        self.path.mkdir(exist_ok=True)
+        self.name = str(self.path)
+        for stem, header in HEADERS.items():
+            for split in ("train", "dev"):
+                self.write(f"{stem}-{split}", [header, *(self.row(stem, split, i) for i in range(40))])
+
+    @staticmethod
+    def row(stem: str, split: str, i: int) -> list[str]:
+        label = {"ids-sst": str(i % 5), "quora": f"{i % 2}.0", "sts": str(i / 8)}[stem]
+        return [f"{stem}{split}{i}", *(f"Sentence {i}, {part}." for part in HEADERS[stem][1:-1]), label]
+
+    def write(self, name: str, rows: list[list[str]]) -> Path:
+        path = self.path / f"{name}.csv"
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, delimiter="\t", lineterminator="\r\n")
+            writer.writerows(["" if number == 0 else number - 1, *row] for number, row in enumerate(rows))
+        return path
+
+    def write_bytes(self, name: str, content: bytes) -> None:
+        (self.path / f"{name}.csv").write_bytes(content)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Folder:
+    return Folder(tmp_path / "data")
+
+
+def examples(corpus: Corpus, task: str, split) -> dict[str, Example]:
+    return {example.id: example for example in corpus.examples[task][split]}
+
+
+def test_reads_the_course_format(folder):
+    corpus = read_corpus(folder.name, ("train", "test", "dev", "student"))
+    assert corpus.tasks == CS224N
+    assert corpus.size("dev") == {"sentiment": 40, "paraphrase": 40, "similarity": 40}
+    assert corpus.size("student") == {"sentiment": 0, "paraphrase": 0, "similarity": 0}
+    assert examples(corpus, "sentiment", "dev")["ids-sstdev7"].sentences == ("Sentence 7, sentence.",)
+    assert corpus.examples["paraphrase"]["dev"][3] == Example(
+        "quoradev3", ("Sentence 3, sentence1.", "Sentence 3, sentence2."), 1.0
+    )
+    assert [e.label for e in corpus.examples["similarity"]["dev"]] == [i / 8 for i in range(40)]
+
+
+def test_reads_quotes_tabs_line_breaks_and_other_alphabets(folder):
+    odd = ['He said "no".', "a\tb", "one\r\ntwo", "Ünïcödé 中文 🙂", "it's 'quoted'", "  spaces  "]
+    path = folder.write("ids-sst-dev", [HEADERS["ids-sst"], *([f"x{i}", text, "2"] for i, text in enumerate(odd))])
+    assert b'"He said ""no""."' in path.read_bytes()
+    read = read_corpus(folder.name, ["dev"]).examples["sentiment"]["dev"]
+    assert [e.sentences for e in read] == [(text.strip(),) for text in odd]
+
+
+def test_reads_other_line_ends_orders_and_further_columns(folder):
+    folder.write_bytes("sts-dev", b"similarity\tsentence2\tnote\tid\tsentence1\n5.0\tb.\t\ty1\ta.\n\n0\td.\tn\ty2\tc.\n")
+    assert read_corpus(folder.name, ["dev"]).examples["similarity"]["dev"] == [
+        Example("y1", ("a.", "b."), 5.0),
+        Example("y2", ("c.", "d."), 0.0),
+    ]
+
+
+def test_reads_student_files_without_labels(folder):
+    folder.write("quora-test-student", [HEADERS["quora"][:-1], ["s1", "What?", "Why?"], ["s2", "How?", "Who?"]])
+    corpus = read_corpus(folder.name, ["student"])
+    assert corpus.examples["paraphrase"]["student"] == [
+        Example("s1", ("What?", "Why?"), None),
+        Example("s2", ("How?", "Who?"), None),
+    ]
+
+
+def test_test_part_is_cut_from_train_by_id(folder):
+    corpus = read_corpus(folder.name, ("train", "test"))
+    for task in CS224N:
+        train, test = examples(corpus, task.name, "train"), examples(corpus, task.name, "test")
+        assert not train.keys() & test.keys()
+        assert train.keys() | test.keys() == {f"{task.file_stem}train{i}" for i in range(40)}
+        assert test.keys() == {i for i in train.keys() | test.keys() if in_test_cut(i)}
+        assert test
+
+
+def test_test_part_is_a_tenth_and_stays_the_same_for_good():
+    assert sum(in_test_cut(f"id{i}") for i in range(10_000)) == pytest.approx(1000, abs=100)
+    assert [i for i in range(60) if in_test_cut(f"id{i}")] == [5, 23, 33, 40, 55]
+
+
+def test_test_part_does_not_depend_on_the_order_of_the_file(folder):
+    before = read_corpus(folder.name, ("train", "test"))
+    folder.write("sts-train", [HEADERS["sts"], *(folder.row("sts", "train", i) for i in reversed(range(40)))])
+    after = read_corpus(folder.name, ("train", "test"))
+    for split in ("train", "test"):
+        assert examples(before, "similarity", split) == examples(after, "similarity", split)
+    assert before.fingerprint() != after.fingerprint()
+
+
+def test_a_labelled_test_file_is_the_test_split_and_leaves_train_whole(folder):
+    folder.write("ids-sst-test", [HEADERS["ids-sst"], ["t1", "Fine.", "4"]])
+    corpus = read_corpus(folder.name, ("train", "test"))
+    assert corpus.examples["sentiment"]["test"] == [Example("t1", ("Fine.",), 4.0)]
+    assert len(corpus.examples["sentiment"]["train"]) == 40
+    assert len(corpus.examples["paraphrase"]["train"]) < 40
+
+
+@pytest.mark.xfail(strict=True, reason="the first task uses an iterator up")
+def test_splits_may_be_any_iterable(folder):
+    assert read_corpus(folder.name, iter(["dev"])).size("dev") == {"sentiment": 40, "paraphrase": 40, "similarity": 40}
+
+
+def test_fingerprint_follows_the_data_alone(folder, tmp_path):
+    moved = Folder(tmp_path / "elsewhere")
+    fingerprint = read_corpus(folder.name).fingerprint()
+    assert read_corpus(moved.name).fingerprint() == fingerprint
+    assert read_corpus(moved.name, ("dev",)).fingerprint() != fingerprint
+    whole = [folder.row("sts", "dev", i) for i in range(40)]
+    seen = {fingerprint}
+    for changed in (["other", *whole[5][1:]], [*whole[5][:-1], "0.3"], [whole[5][0], "New.", *whole[5][2:]], whole[6]):
+        rest = whole[6:] if changed != whole[6] else whole[7:]
+        moved.write("sts-dev", [HEADERS["sts"], *whole[:5], changed, *rest])
+        seen.add(read_corpus(moved.name).fingerprint())
+    assert len(seen) == 5
+
+
+def test_holds_cs224n_looks_for_the_train_files(folder):
+    assert holds_cs224n(folder.path)
+    (folder.path / "sts-train.csv").unlink()
+    assert not holds_cs224n(folder.path)
+
+
+LINE_BEFORE = pytest.mark.xfail(strict=True, reason="the line before is named")
+SURPLUS = pytest.mark.xfail(strict=True, reason="what is too much is dropped without a word")
+SENTIMENT, PAIRS = b"\tid\tsentence\tsentiment\r\n", b"\tid\tsentence1\tsentence2\tsimilarity\r\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("ids-sst-dev", b"\tid\tsentence\r\n", ":1: no column 'sentiment' (tab-separated columns found: 'id', 'sentence')"),
+        ("ids-sst-dev", b"id,sentence,sentiment\n", ":1: no column 'id' (tab-separated columns found: 'id,sentence,sentiment')"),
+        ("ids-sst-dev", b"", ":1: no column 'id' (tab-separated columns found: none)"),
+        ("ids-sst-dev", SENTIMENT, ": no rows below the header"),
+        ("ids-sst-dev", SENTIMENT + b"0\ta\tGood.\t4\r\n1\tb\tBad.\t\r\n", ":3: nothing in column 'sentiment'"),
+        ("ids-sst-dev", SENTIMENT + b"0\ta\t \t4\r\n", ":2: nothing in column 'sentence'"),
+        ("ids-sst-dev", SENTIMENT + b"0\t\tGood.\t4\r\n", ":2: nothing in column 'id'"),
+        ("ids-sst-dev", SENTIMENT + b"0\ta\tGood.\t4\r\n1\tb\tBad.\r\n", ":3: nothing in column 'sentiment'"),
+        ("ids-sst-dev", SENTIMENT + b"0\ta\tGood.\t5\r\n", ":2: sentiment is '5'; allowed is a whole number from 0 to 4"),
+        ("ids-sst-dev", SENTIMENT + b"0\ta\tGood.\t-1\r\n", ":2: sentiment is '-1'; allowed is a whole number from 0 to 4"),
+        ("ids-sst-dev", SENTIMENT + b"0\ta\tGood.\t2.5\r\n", ":2: sentiment is '2.5'; allowed is a whole number from 0 to 4"),
+        ("ids-sst-dev", SENTIMENT + b"0\ta\tGood.\tnan\r\n", ":2: sentiment is 'nan'; allowed is a whole number from 0 to 4"),
+        ("ids-sst-dev", SENTIMENT + b"0\ta\tGood.\tgood\r\n", ":2: sentiment is 'good'; allowed is a whole number from 0 to 4"),
+        ("ids-sst-dev", SENTIMENT + b"0\ta\tA.\t1\r\n1\tb\tB.\t2\r\n2\ta\tC.\t3\r\n", ":4: id 'a' stands already in line 2"),
+        ("quora-dev", b"id\tsentence1\tsentence2\tis_duplicate\nq\tA?\tB?\t2\n", ":2: is_duplicate is '2'; allowed is 0 or 1"),
+        ("quora-dev", b"id\tsentence1\tsentence2\tis_duplicate\nq\tA?\tB?\t0.5\n", ":2: is_duplicate is '0.5'; allowed is 0 or 1"),
+        ("sts-dev", PAIRS + b"0\ta\tA.\tB.\t5.1\r\n", ":2: similarity is '5.1'; allowed is a number from 0 to 5"),
+        ("sts-dev", PAIRS + b"0\ta\tA.\tB.\tinf\r\n", ":2: similarity is 'inf'; allowed is a number from 0 to 5"),
+        ("sts-dev", PAIRS + b"0\ta\tA.\tNaN\r\n", ":2: nothing in column 'similarity'"),
+        ("sts-dev", PAIRS + b'0\ta\t"one\r\ntwo"\tB.\t1\r\n1\tb\tA.\t\t1\r\n', ":4: nothing in column 'sentence2'"),
+        pytest.param("sts-dev", PAIRS + b'0\ta\t"A.\tB.\t1\r\n1\tb\tA.\tB.\t1\r\n', ":2: not readable as tab-separated text (unexpected end of data)", marks=LINE_BEFORE),
+        pytest.param("sts-dev", PAIRS + b'0\ta\t"A" x.\tB.\t1\r\n', ":2: not readable as tab-separated text ('\t' expected after '\"')", marks=LINE_BEFORE),
+        ("sts-dev", PAIRS + b"0\ta\t\xff.\tB.\t1\r\n", ": not UTF-8 text (invalid start byte at byte 40)"),
+        pytest.param("sts-dev", PAIRS + b"0\ta\tA.\tB.\t1\tC.\r\n", ":2: 6 fields in a row of 5 columns", marks=SURPLUS),
+        ("ids-sst-train", SENTIMENT + b"0\tz0\tGood.\t4\r\n", ": too few rows to cut a test part from it"),
+    ],
+)  # fmt: skip
+def test_says_what_is_wrong_and_where(folder, name, content, text):
+    folder.write_bytes(name, content)
+    splits = ("test",) if name.endswith("train") else ("dev",)
+    with refused(f"{folder.path / name}.csv{text}"):
+        read_corpus(folder.name, splits)
+
+
+def test_says_which_file_is_missing(folder):
+    (folder.path / "quora-train.csv").unlink()
+    with refused(f"{folder.path / 'quora-train.csv'}: no such file; task 'paraphrase' needs it"):
+        read_corpus(folder.name)
+
+
+def test_says_that_the_folder_is_missing(tmp_path):
+    with refused(f"--data {tmp_path / 'none'}: no such folder; give a folder with the CS224N files, or 'demo'"):
+        read_corpus(str(tmp_path / "none"))
+
+
+@pytest.mark.xfail(strict=True, reason="the byte is counted within the decoder's chunk")
+def test_what_is_not_utf8_far_into_a_file_is_found_there(folder):
+    rows = SENTIMENT + b"".join(b"%d\tid%d\tGood.\t4\r\n" % (i, i) for i in range(2000))
+    folder.write_bytes("ids-sst-dev", rows + b"x\tx\t\xff\t4\r\n")
+    text = f"{folder.path / 'ids-sst-dev.csv'}: not UTF-8 text (invalid start byte at byte {len(rows) + 4})"
+    with refused(text):
+        read_corpus(folder.name, ("dev",))
+
+
+@pytest.mark.xfail(strict=True, reason="the mark becomes part of the first column's name")
+def test_reads_a_byte_order_mark(folder):
+    folder.write_bytes("ids-sst-dev", b"\xef\xbb\xbfid\tsentence\tsentiment\na\tGood.\t4\n")
+    assert read_corpus(folder.name, ("dev",)).examples["sentiment"]["dev"] == [Example("a", ("Good.",), 4.0)]
+
+
+@pytest.mark.xfail(strict=True, reason="an IsADirectoryError of Python's own")
+def test_says_that_a_file_cannot_be_read(folder):
+    (folder.path / "sts-dev.csv").unlink()
+    (folder.path / "sts-dev.csv").mkdir()
+    with refused(f"{folder.path / 'sts-dev.csv'}: not readable (Is a directory)"):
+        read_corpus(folder.name, ("dev",))
+
+
+def test_real_corpus(real_data):
+    corpus = read_corpus(real_data, ("train", "dev", "test", "student"))
+    for task in CS224N:
+        splits = corpus.examples[task.name]
+        train, test = examples(corpus, task.name, "train"), examples(corpus, task.name, "test")
+        assert len(splits["train"]) > 2500
+        assert len(splits["dev"]) > 500
+        assert len(splits["student"]) > 500
+        assert not train.keys() & test.keys()
+        assert len(test) == pytest.approx((len(train) + len(test)) / 10, rel=0.15)
+        assert all(e.label is None for e in splits["student"])
+    assert read_corpus(real_data).fingerprint() == read_corpus(real_data).fingerprint()

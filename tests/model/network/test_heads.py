@@ -1,0 +1,61 @@
+"""Task heads, one part at a time."""
+
+import pytest
+import torch
+from torch import nn
+
+from model.network.heads import hidden_layers, output_layer, pair_features, pair_width
+
+
+def build(count, activation="relu", *, layer_norm=False):
+    return hidden_layers(6, 4, count, activation=activation, layer_norm=layer_norm, dropout=0.3)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 9])
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_hidden_layers_have_their_width_and_parameters(count, layer_norm):
+    layers = build(count, layer_norm=layer_norm)
+    assert layers(torch.randn(3, 6)).shape == (3, 4 if count else 6)
+    linear = (6 * 4 + 4) + (count - 1) * (4 * 4 + 4) if count else 0
+    assert sum(p.numel() for p in layers.parameters()) == linear + (count * 8 if layer_norm else 0)
+
+
+def test_a_hidden_layer_is_dropout_linear_norm_activation():
+    assert [type(module) for module in build(2, "gelu", layer_norm=True)] == [
+        nn.Dropout, nn.Linear, nn.LayerNorm, nn.GELU,
+    ] * 2  # fmt: skip
+    assert [module.p for module in build(2) if isinstance(module, nn.Dropout)] == [0.3, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("activation", "function"),
+    [
+        ("identity", lambda x: x),
+        ("relu", lambda x: x.clamp(min=0)),
+        ("tanh", torch.tanh),
+        ("gelu", lambda x: x * 0.5 * (1 + torch.erf(x / 2**0.5))),
+    ],
+)
+def test_activations(activation, function):
+    layers, x = build(1, activation).eval(), torch.randn(5, 6)
+    torch.testing.assert_close(layers(x), function(layers[1](x)))
+
+
+def test_linear_layers_start_as_berts():
+    linear = output_layer(400, 300, dropout=0.1)[1]
+    assert linear.weight.std().item() == pytest.approx(0.02, rel=0.05)
+    assert not linear.bias.any()
+
+
+@pytest.mark.parametrize(
+    ("features", "expected"),
+    [
+        ("concat", [[1.0, 2.0, 4.0, -1.0]]),
+        ("difference", [[1.0, 2.0, 4.0, -1.0, 3.0, 3.0]]),
+        ("product", [[1.0, 2.0, 4.0, -1.0, 3.0, 3.0, 4.0, -2.0]]),
+    ],
+)
+def test_pair_features(features, expected):
+    made = pair_features(torch.tensor([[1.0, 2.0]]), torch.tensor([[4.0, -1.0]]), features)
+    assert made.tolist() == expected
+    assert made.shape[1] == 2 * pair_width(features)

@@ -1,0 +1,104 @@
+"""Predictions for whole splits, and scores."""
+
+import numpy as np
+import pytest
+import scipy.stats
+import sklearn.metrics
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.data.batches import assemble
+from model.data.tasks import CS224N
+from model.network.multitask import MultitaskBert
+from model.training import evaluate
+from model.training.losses import predictions
+from tests.support import tiny_config, tiny_encoder
+
+
+@pytest.fixture(params=["cross", "bi"])
+def model(request):
+    torch.manual_seed(0)
+    pairs = {"pair_encoding": request.param}
+    config = tiny_config(paraphrase=pairs, similarity=pairs, encoder={"pooling": "mean"})
+    return MultitaskBert(config, CS224N, tiny_encoder(scale=0.3))
+
+
+def one_by_one(model, tokens, task, split):
+    """The obvious twin: no batches, no padding, no order to restore."""
+    part, rows = model.config.tasks[task], tokens.splits[task][split]
+    with torch.no_grad():
+        batches = (assemble(tokens, rows, np.array([i]), part.pair_encoding) for i in range(len(rows)))
+        return np.concatenate([predictions(part.loss, model(task, batch)).numpy() for batch in batches])
+
+
+@pytest.mark.parametrize("batch_size", [5, 128])
+def test_predictions_are_in_the_order_of_the_corpus_whatever_the_padding(model, tokens, monkeypatch, batch_size):
+    monkeypatch.setattr(evaluate, "BATCH_SIZE", batch_size)
+    got = evaluate.predict(model.train(), tokens, "dev", "fp32")
+    assert list(got) == [task.name for task in CS224N]
+    for task, predicted in got.items():
+        assert predicted.dtype == np.float32
+        np.testing.assert_allclose(predicted, one_by_one(model.eval(), tokens, task, "dev"), rtol=0, atol=1e-5)
+    assert len(set(got["similarity"].tolist())) > 10
+
+
+def test_predictions_do_not_depend_on_precision_much(model, tokens):
+    exact, half = (evaluate.predict(model, tokens, "dev", precision) for precision in ("fp32", "bf16"))
+    np.testing.assert_allclose(half["similarity"], exact["similarity"], atol=0.05)
+
+
+def test_a_split_without_examples_has_no_predictions(model, tokens):
+    nothing = tokens.splits["sentiment"]["dev"]
+    nothing = type(nothing)(tuple(type(r)(r.ids[:0], r.starts[:1]) for r in nothing.sentences), nothing.labels[:0])
+    empty = type(tokens)(**vars(tokens) | {"tasks": CS224N[:1], "splits": {"sentiment": {"student": nothing}}})
+    assert evaluate.predict(model, empty, "student", "fp32")["sentiment"].shape == (0,)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=30))
+def test_accuracy_is_that_of_sklearn(pairs):
+    predicted, labels = np.array(pairs, dtype=np.float32).T
+    assert evaluate.score("accuracy", predicted, labels) == pytest.approx(sklearn.metrics.accuracy_score(labels, predicted))
+
+
+@given(st.integers(0, 1000), st.integers(3, 50), st.floats(-1, 1))
+def test_pearson_is_that_of_scipy(seed, count, slope):
+    rng = np.random.default_rng(seed)
+    labels = rng.uniform(0, 5, count).astype(np.float32)
+    predicted = (slope * labels + rng.normal(size=count)).astype(np.float32)
+    expected = scipy.stats.pearsonr(predicted.astype(np.float64), labels.astype(np.float64)).statistic
+    assert evaluate.score("pearson", predicted, labels) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(("predicted", "labels"), [([2.5] * 4, [0, 1, 2, 3]), ([0, 1, 2, 3], [1] * 4)])
+def test_pearson_of_a_constant_is_0(predicted, labels):
+    assert evaluate.score("pearson", np.float32(predicted), np.float32(labels)) == 0.0
+
+
+def test_pearson_reaches_both_ends():
+    labels = np.float32([0, 1.5, 2, 5])
+    assert evaluate.score("pearson", 2 * labels + 1, labels) == pytest.approx(1)
+    assert evaluate.score("pearson", -labels, labels) == pytest.approx(-1)
+
+
+def test_scores_are_each_tasks_own(tokens):
+    labels = {task.name: tokens.splits[task.name]["dev"].labels for task in CS224N}
+    assert evaluate.scores(tokens, "dev", labels) == pytest.approx(dict.fromkeys(labels, 1.0))
+    wrong = {"sentiment": labels["sentiment"] + 1, "paraphrase": 1 - labels["paraphrase"], "similarity": -labels["similarity"]}
+    assert evaluate.scores(tokens, "dev", wrong) == pytest.approx(
+        {"sentiment": 0.0, "paraphrase": 0.0, "similarity": -1.0}
+    )
+
+
+@pytest.mark.parametrize(
+    ("by_task", "formula_2024", "formula_2023"),
+    [
+        ({"sentiment": 0.459, "paraphrase": 0.840, "similarity": 0.858}, 0.742667, 0.719),
+        ({"sentiment": 0.0, "paraphrase": 0.0, "similarity": -1.0}, 0.0, -1 / 3),
+        ({"sentiment": 1.0, "paraphrase": 1.0, "similarity": 1.0}, 1.0, 1.0),
+        ({"sentiment": 0.2, "paraphrase": 0.6, "similarity": 0.0}, 1.3 / 3, 0.8 / 3),
+    ],
+)
+def test_overall(by_task, formula_2024, formula_2023):
+    assert evaluate.overall(CS224N, by_task) == pytest.approx(formula_2024, abs=1e-6)
+    assert evaluate.overall_2023(CS224N, by_task) == pytest.approx(formula_2023)
