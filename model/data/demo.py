@@ -11,7 +11,7 @@ from __future__ import annotations
 import bisect
 import functools
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -58,30 +58,15 @@ def stream(task_name: str) -> Iterator[tuple[tuple[str, ...], float]]:
 
 
 def passages(task_name: str) -> Iterator[tuple[str, str]]:
-    """Unlabelled text of the same grammar without end, two sentences at a time that belong together as in any text: a
-    critic goes on in the same vein, a question is asked again in other words, a scene is described twice."""
-    generate = {"sentiment": _same_vein, "paraphrase": _asked_twice, "similarity": _told_twice}[task_name]
+    """Unlabelled text of the same grammar without end, in sentences that belong together as those of any text do: a
+    critic concludes as he began, a question is asked again in other words, a scene is described twice."""
+    generate = {"sentiment": _verdict, "paraphrase": _asked_twice, "similarity": _told_twice}[task_name]
     rng = Random(f"minbert-search demo passages: {task_name}")
     while True:
         one, two = (text[0].upper() + text[1:] for text in generate(rng))
         if len(one.split()) in LENGTHS and len(two.split()) in LENGTHS:
             yield one, two
 
-
-def _same_vein(rng):
-    target = _pick(rng, range(len(BOUNDARIES) + 1))
-    def one():
-        while True:
-            text, valence = _remark(rng)
-            if bisect.bisect(BOUNDARIES, valence) == target:
-                return text+"."
-    return one(), one()
-def _asked_twice(rng):
-    f=_frame(rng)
-    return _ask(rng,f), _ask(rng,f)
-def _told_twice(rng):
-    f=_scene(rng, _pick(rng, range(len(lexicon.SCENES))))
-    return _describe(rng,f), _describe(rng,f)
 
 def _pick(rng: Random, items: Sequence[T]) -> T:
     """As `rng.choice`, from the one method whose sequence Python promises to keep."""
@@ -98,36 +83,42 @@ def _say(rng: Random, concept: str) -> str:
 
 BOUNDARIES = (-1.3, -0.45, 0.45, 1.3)
 """Valences between the five classes."""
+CLASSES = range(len(BOUNDARIES) + 1)
 LABEL_NOISE = 0.03
 """Share of reviews whose class is off by one, as with human annotators."""
 
 
 def _review(rng: Random) -> tuple[tuple[str], float]:
-    target = _pick(rng, range(len(BOUNDARIES) + 1))  # before the sentence, so that the classes are balanced
-    while True:
-        text, valence = _remark(rng)
-        if bisect.bisect(BOUNDARIES, valence) == target:
-            break
+    target = _pick(rng, CLASSES)  # before the sentence, so that the classes are balanced
+    text = _of_class(rng, target, _remark)
     if rng.random() < LABEL_NOISE:
-        target += 1 if target == 0 else -1 if target == len(BOUNDARIES) else _pick(rng, (-1, 1))
-    return (f"{text}.",), float(target)
+        target = min(target + 1, CLASSES[-1]) if rng.random() < 0.5 else max(target - 1, CLASSES[0])
+    return (text,), float(target)
+
+
+def _verdict(rng: Random) -> tuple[str, str]:
+    target = _pick(rng, CLASSES)
+    return _of_class(rng, target, _pick(rng, (_remark, _opinion))), _of_class(rng, target, _opinion)
+
+
+def _of_class(rng: Random, target: int, write: Callable[[Random], tuple[str, float]]) -> str:
+    while True:
+        text, valence = write(rng)
+        if bisect.bisect(BOUNDARIES, valence) == target:
+            return f"{text}."
 
 
 def _remark(rng: Random) -> tuple[str, float]:
-    """A whole sentence: one clause alone, or two of which one may outweigh, echo or cancel the other."""
+    """One clause alone, or two of which one may echo, outweigh or cancel the other."""
     (one, a), (two, b) = _clause(rng), _clause(rng)
     way = rng.random()
+    if way < 0.15:
+        return _opinion(rng)
     if way < 0.20:
-        return f"{_pick(rng, lexicon.OPENINGS)}, {one}", a
-    if way < 0.30:
-        return f"in this film about a {_pick(rng, lexicon.HEROES)}, {one}", a
-    if way < 0.33:
         return f"in this film, a {_pick(rng, lexicon.HEROES)} {_pick(rng, lexicon.QUESTS)}", 0.0
-    if way < 0.53 and a * b > 0:
-        return f"{one} and {two}", (a + b) / 2
     if way < 0.75:
-        if a * b > 0:  # nothing to concede: say the opposite first
-            return _remark(rng)
+        if a * b > 0:
+            return f"{one} and {two}", (a + b) / 2
         whole = _pick(rng, (f"{one}, but {two}", f"although {one}, {two}", f"{two}, even though {one}"))
         return whole, 0.25 * a + 0.85 * b
     said = f"{_pick(rng, lexicon.WITNESSES)} {_pick(rng, ('said', 'told me', 'insisted'))} that {one}"
@@ -138,32 +129,31 @@ def _remark(rng: Random) -> tuple[str, float]:
     return f"{said}, but I think that {two}", b
 
 
+def _opinion(rng: Random) -> tuple[str, float]:
+    clause, valence = _clause(rng)
+    opening = _pick(rng, (*lexicon.OPENINGS, f"in this film about a {_pick(rng, lexicon.HEROES)}"))
+    return f"{opening}, {clause}", valence
+
+
 def _clause(rng: Random) -> tuple[str, float]:
     aspect, kind, negated = _pick(rng, lexicon.ASPECTS), rng.random(), rng.random() < 0.35
     if kind < 0.65:
-        valence, word = _graded(rng, lexicon.ADJECTIVES)
-        degrees = lexicon.ADJECTIVE_BOOSTERS if negated else lexicon.ADJECTIVE_BOOSTERS | lexicon.ADJECTIVE_DIMINISHERS
-        degree, factor = _shifter(rng, degrees, 0.45)
-        negation, flip = _shifter(rng, lexicon.NEGATIONS, negated)
-        text = f"the {aspect} is {negation}{degree}{word}"
+        table, degrees, negations = lexicon.ADJECTIVES, lexicon.ADJECTIVE_DEGREES, lexicon.NEGATIONS
     elif kind < 0.8:
-        valence, word = _graded(rng, lexicon.NOUNS)
-        degree, factor = _shifter(rng, lexicon.NOUN_DEGREES, 0.45)
-        negation, flip = _shifter(rng, lexicon.NEGATIONS, negated)
-        text = f"the {aspect} is {negation}a {degree}{word}"
+        table, degrees, negations = lexicon.NOUNS, lexicon.NOUN_DEGREES, lexicon.NEGATIONS
     else:
-        valence, word = _graded(rng, lexicon.VERBS)
-        degree, factor = _shifter(rng, lexicon.VERB_DEGREES, 0.35)
-        negation, flip = _shifter(rng, lexicon.VERB_NEGATIONS, negated)
-        base, past = word.split("/")
-        text = f"I {negation}{degree}{base if negation.endswith('not ') else past} the {aspect}"
-    extent, reach = _shifter(rng, lexicon.EXTENTS, 0.25)
-    return f"{text} {extent}".strip(), valence * factor * flip * reach
-
-
-def _graded(rng: Random, table: Mapping[float, Sequence[str]]) -> tuple[float, str]:
+        table, degrees, negations = lexicon.VERBS, lexicon.VERB_DEGREES, lexicon.VERB_NEGATIONS
     valence = _pick(rng, list(table))
-    return valence, _pick(rng, table[valence])
+    word = _pick(rng, table[valence])
+    negation, flip = _shifter(rng, negations, negated)
+    degree, factor = _shifter(rng, degrees, 0.0 if negated else 0.45)
+    extent, reach = _shifter(rng, lexicon.EXTENTS, 0.25)
+    if table is lexicon.VERBS:
+        base, past = word.split("/")
+        text = f"I {negation}{degree}{base if negation == 'did not ' else past} the {aspect}"
+    else:
+        text = f"the {aspect} is {negation}{'a ' if table is lexicon.NOUNS else ''}{degree}{word}"
+    return f"{text} {extent}".strip(), valence * flip * factor * reach
 
 
 def _shifter(rng: Random, table: Mapping[str, float], chance: float) -> tuple[str, float]:
@@ -192,12 +182,17 @@ class _Frame:
 def _questions(rng: Random) -> tuple[tuple[str, str], float]:
     frame = _frame(rng)
     paraphrase = rng.random() < 0.5
-    other = frame if paraphrase else _frame(rng) if rng.random() < 0.15 else _trap(rng, frame)
+    other = frame if paraphrase else _frame(rng) if rng.random() < 0.2 else _trap(rng, frame)
     return (_ask(rng, frame), _ask(rng, other)), float(paraphrase or other == frame)
 
 
+def _asked_twice(rng: Random) -> tuple[str, str]:
+    frame = _frame(rng)
+    return _ask(rng, frame), _ask(rng, frame)
+
+
 def _frame(rng: Random) -> _Frame:
-    kind = _pick(rng, ("deed", "roles", "route", "rivals"))
+    kind = _pick(rng, ("deed", "deed", "deed", "roles", "roles", "route", "rivals"))
     slots: dict[str, tuple[str, Sequence[str]]] = {}
     chances = {"place": 0.5, "season": 0.5}
     if kind == "deed":
@@ -235,7 +230,7 @@ def _two(rng: Random, options: Sequence[str]) -> dict[str, tuple[str, Sequence[s
 
 def _trap(rng: Random, frame: _Frame) -> _Frame:
     """Another question in nearly the same words: roles swapped, the intent changed, or what is in one slot."""
-    if "a" in frame.slots and rng.random() < 0.5:
+    if "a" in frame.slots and rng.random() < 0.25:
         return replace(frame, slots=frame.slots | {"a": frame.slots["b"], "b": frame.slots["a"]})
     if rng.random() < 0.4:
         return replace(frame, intent=_pick(rng, [i for i in lexicon.QUESTIONS[frame.kind] if i != frame.intent]))
@@ -287,6 +282,11 @@ def _captions(rng: Random) -> tuple[tuple[str, str], float]:
     else:
         other = _scene(rng, scene.topic if way < 0.85 else _pick(rng, range(len(lexicon.SCENES))))
     return (_describe(rng, scene), _describe(rng, other)), _similarity(scene, other)
+
+
+def _told_twice(rng: Random) -> tuple[str, str]:
+    scene = _scene(rng, _pick(rng, range(len(lexicon.SCENES))))
+    return _describe(rng, scene), _describe(rng, scene)
 
 
 def _scene(rng: Random, topic: int) -> _Scene:

@@ -62,14 +62,18 @@ def _corpus() -> Corpus:
         for _, sentences, _ in demo.rows(task.name, split)
         for s in sentences
     }
-    passages, sentences=[],[]
+    passages, sentences = [], []
     for task in CS224N:
         kept = (p for p in demo.passages(task.name) if held_out.isdisjoint(p))
         p = list(itertools.islice(kept, UNLABELLED))
         passages += p
-    sentences = [(s,) for p in passages[:UNLABELLED//2] for s in p]
-    ex = lambda l: [Example(str(i), s, None) for i,s in enumerate(l)]
-    return Corpus(name="demo", tasks=(single, pair), examples={"sentences":{"train": ex(sentences)},"passages":{"train": ex(passages)}})
+    sentences = [(s,) for p in passages[: UNLABELLED // 2] for s in p]
+    ex = lambda l: [Example(str(i), s, None) for i, s in enumerate(l)]
+    return Corpus(
+        name="demo",
+        tasks=(single, pair),
+        examples={"sentences": {"train": ex(sentences)}, "passages": {"train": ex(passages)}},
+    )
 
 
 def _tokenizer(corpus: Corpus) -> BertWordPieceTokenizer:

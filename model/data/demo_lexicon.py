@@ -15,34 +15,31 @@ ASPECTS = entries(
     "romance, villain, hero, opening, cast, finale, soundtrack, lighting, mystery"
 )
 ADJECTIVES = {
-    2.0: entries("superb, brilliant, magnificent, outstanding, wonderful, stunning"),
-    1.2: entries("good, charming, clever, engaging, touching, enjoyable, funny, fresh"),
-    0.6: entries("decent, pleasant, likeable, solid"),
+    2.0: entries("superb, brilliant, magnificent, outstanding, wonderful, stunning, masterful"),
+    1.0: entries("good, charming, clever, engaging, touching, enjoyable, funny, decent, pleasant, solid"),
     0.0: entries("ordinary, average, conventional, traditional"),
-    -0.6: entries("thin, uneven, bland, slow"),
-    -1.2: entries("dull, boring, clumsy, tedious, silly, weak, bad, stale"),
-    -2.0: entries("dreadful, awful, terrible, unbearable, horrible, hopeless"),
+    -1.0: entries("dull, boring, clumsy, tedious, silly, weak, bad, stale, thin, bland"),
+    -2.0: entries("dreadful, awful, terrible, unbearable, horrible, hopeless, atrocious"),
 }
 NOUNS = {
     2.0: entries("triumph, delight, masterpiece"),
-    1.2: entries("success, treat, pleasure"),
-    -1.2: entries("bore, mess, letdown"),
-    -2.0: entries("disaster, failure, nightmare"),
+    1.0: entries("success, treat, pleasure"),
+    -1.0: entries("bore, mess, letdown"),
+    -2.0: entries("disaster, catastrophe, nightmare"),
 }
 VERBS = {
     2.0: entries("love/loved, adore/adored, treasure/treasured"),
-    1.2: entries("like/liked, enjoy/enjoyed, admire/admired"),
-    -1.2: entries("dislike/disliked, resent/resented, regret/regretted"),
+    1.0: entries("like/liked, enjoy/enjoyed, admire/admired"),
+    -1.0: entries("dislike/disliked, resent/resented, regret/regretted"),
     -2.0: entries("hate/hated, despise/despised, loathe/loathed"),
 }
-ADJECTIVE_BOOSTERS = {"very": 1.3, "truly": 1.3, "really": 1.3, "utterly": 1.4}
-ADJECTIVE_DIMINISHERS = {"slightly": 0.5, "somewhat": 0.6, "a little": 0.5, "rather": 0.8}
-NOUN_DEGREES = {"real": 1.2, "complete": 1.4, "minor": 0.5, "bit of a": 0.5}
-VERB_DEGREES = {"really": 1.3, "truly": 1.3, "mostly": 0.8}
-NEGATIONS = {"not": -0.6, "never": -0.7, "hardly": -0.5, "far from": -0.8, "anything but": -1.0}
-VERB_NEGATIONS = {"did not": -0.6, "never": -0.7, "hardly": -0.5}
+ADJECTIVE_DEGREES = {"very": 1.4, "truly": 1.4, "really": 1.4, "slightly": 0.5, "somewhat": 0.5, "a little": 0.5}
+NOUN_DEGREES = {"real": 1.4, "complete": 1.4, "minor": 0.5, "bit of a": 0.5}
+VERB_DEGREES = {"really": 1.4, "truly": 1.4}
+NEGATIONS = {"not": -0.5, "never": -0.5, "hardly": -0.5, "far from": -0.9, "anything but": -0.9}
+VERB_NEGATIONS = {"did not": -0.5, "never": -0.5, "hardly": -0.5}
 """The first stands before a verb's base form, the others before its past."""
-EXTENTS = {"from start to finish": 1.2, "throughout": 1.2, "at times": 0.6, "in a few scenes": 0.6, "in this film": 1.0}
+EXTENTS = {"at times": 0.5, "in a few scenes": 0.5, "throughout": 1.0, "in this film": 1.0, "from start to finish": 1.0}
 OPENINGS = entries("for me, all in all, as a whole, this time, in the end")
 WITNESSES = entries("my friends, the critics, my parents, some viewers")
 HEROES = entries("young pilot, retired spy, lonely farmer, famous singer, small town doctor, clever thief")

@@ -1,0 +1,49 @@
+"""What the README shows is true: its space can be searched, its commands exist, its links lead somewhere."""
+
+import re
+import shlex
+import textwrap
+from pathlib import Path
+
+import pytest
+import tyro
+
+from analysis.best import Arguments
+from model.data.corpus import Corpus
+from model.network.pretrained import Encoder
+from model.problem import Problem
+from search.flags import Flags
+from search.space import check_space, load_space
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_its_space_is_a_space(tmp_path: Path, corpus: Corpus, encoder: Encoder) -> None:
+    lines = README[README.index("    from model.config") :].splitlines()
+    end = next(i for i, line in enumerate(lines) if line and not line.startswith("    "))
+    path = tmp_path / "readme.py"
+    path.write_text(textwrap.dedent("\n".join(lines[:end])))
+    problem = Problem(
+        tasks=corpus.tasks,
+        num_layers=encoder.num_layers,
+        hidden_size=encoder.hidden_size,
+        train_size=corpus.size("train"),
+        dev_size=corpus.size("dev"),
+    )
+    assert set(check_space(load_space(path), problem)) == {"pair_encoding", "freeze_depth", "learning_rate"}
+    assert load_space(path).points.keys() == {"usual"}
+
+
+@pytest.mark.parametrize(("module", "flags"), [("search.run", Flags), ("analysis.best", Arguments)])
+def test_its_commands_are_taken(module: str, flags: type) -> None:
+    commands = re.findall(rf"python -m {module}(.*)", README)
+    assert commands
+    for command in commands:
+        tyro.cli(flags, args=shlex.split(command.split("#")[0].strip("`")), config=(tyro.conf.FlagCreatePairsOff,))
+
+
+def test_its_links_lead_somewhere() -> None:
+    targets = re.findall(r"\]\(((?!https?:)[^)]+)\)", README)
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
