@@ -34,7 +34,7 @@ class Flags:
     epochs: int = 6
     """The most epochs a trial may take; weak ones are stopped after 2 (or 6, 18, ...)."""
     epoch_examples: Annotated[
-        int | None, arg(metavar="INT", help_behavior_hint="(default: all there are, but at most 10000)")
+        int | None, arg(metavar="INT", help_behavior_hint="(default: a third of all, but at most 10000)")
     ] = None
     """Training examples in an epoch, the same for every trial."""
     concurrent: Annotated[

@@ -61,7 +61,7 @@ def share(machine: Machine, trials: int, concurrent: int | None, trials_per_gpu:
         raise UserError(f"--trials-per-gpu {trials_per_gpu} has no effect: no GPU was found")
     room = machine.gpus * (trials_per_gpu or 1) if machine.gpus else machine.cores
     if concurrent is not None and concurrent > room:
-        each = f" with {trials_per_gpu or 1} a GPU" if machine.gpus else ""
+        each = f" with {trials_per_gpu or 1} trials a GPU" if machine.gpus else ""
         raise UserError(f"--concurrent {concurrent}: allowed is 1 to {room}, for {machine}{each}")
     usual = room if machine.gpus else min(room, max(2, machine.cores // 4))
     taken = min(concurrent or usual, trials)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # and for a dry run not at all.
 
 MOST_EPOCH_EXAMPLES = 10_000
-"""In an epoch by default: with millions of rows, ASHA should not have to wait for all of them."""
+"""In an epoch by default: with many rows, ASHA should not have to wait for all of them."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -79,20 +79,20 @@ class Inputs:
 def search(flags: Flags, inputs: Inputs, console: Console) -> int:
     """Starts Ray, runs the trials, shows what came of them."""
     from model.data.tokens import tokenize
-    from search import tuner
+    from search import cluster, tuner
     from search.searcher import OptunaSearcher
     from search.tensorboard import TensorBoard
     from search.trainable import TrialSettings
 
     with ExitStack() as stack:
-        machine = stack.enter_context(tuner.connected(flags.address)) if flags.address else local_machine()
+        machine = stack.enter_context(cluster.connected(flags.address)) if flags.address else local_machine()
         shares = share(machine, flags.trials, flags.concurrent, flags.trials_per_gpu)
         check_precision(flags, shares)
         info = describe_run(flags, inputs, shares)
         run = create_run(flags.runs_dir, flags.run or default_name(), info, inputs.space.source)
         announce(run, info, inputs, machine, shares, console)
         if flags.address is None:
-            stack.enter_context(tuner.started(machine))
+            stack.enter_context(cluster.started(machine))
         settings = TrialSettings(
             run=run.path,
             epochs=info.epochs,
@@ -110,7 +110,17 @@ def search(flags: Flags, inputs: Inputs, console: Console) -> int:
         tokens = tokenize(inputs.corpus, inputs.encoder)
         try:
             with shown:
-                outcome = tuner.search(run, ledger, searcher, tokens, inputs.encoder, settings, shares, info.trials)
+                outcome = tuner.search(
+                    run,
+                    ledger,
+                    searcher,
+                    tokens,
+                    inputs.encoder,
+                    settings,
+                    shares,
+                    info.trials,
+                    on_interrupt=lambda: console.print("Stopping all trials; once more to break off."),
+                )
         finally:
             show_end(run, list(ledger.records.values()), info, console)
     if outcome == "interrupted":
@@ -156,7 +166,7 @@ def describe_run(flags: Flags, inputs: Inputs, shares: Shares) -> RunInfo:
         tasks=[task.name for task in corpus.tasks],
         trials=flags.trials,
         epochs=flags.epochs,
-        epoch_examples=flags.epoch_examples or min(sum(inputs.problem.train_size.values()), MOST_EPOCH_EXAMPLES),
+        epoch_examples=flags.epoch_examples or default_epoch_examples(inputs.problem),
         seed=flags.seed,
         precision=flags.precision,
         concurrent=shares.concurrent,
@@ -164,6 +174,11 @@ def describe_run(flags: Flags, inputs: Inputs, shares: Shares) -> RunInfo:
         gpus_per_trial=shares.gpus,
         versions=versions(),
     )
+
+
+def default_epoch_examples(problem: Problem) -> int:
+    """A third of the training examples, so that a trial sees all of them in a few epochs, up to a limit."""
+    return max(1, min(sum(problem.train_size.values()) // 3, MOST_EPOCH_EXAMPLES))
 
 
 def announce(run: RunFolder, info: RunInfo, inputs: Inputs, machine: Machine, shares: Shares, console: Console) -> None:

@@ -26,6 +26,9 @@ from model.problem import Problem
 from search.ledger import Ledger, Suggested, TrialRecord
 from search.space import Space, quiet_optuna
 
+STARTUP_TRIALS = 6
+"""Trials before TPE learns from them, POINTS among them: those are better informed than random draws, of which Optuna
+by itself would wait for 10, half of a small search."""
 _POINT = "point"
 """The user attribute of an Optuna trial that names the point it was enqueued as."""
 
@@ -49,13 +52,14 @@ class OptunaSearcher(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]
         """Ray's question for the next trial: its name and TrialConfig as a dictionary."""
-        try:
-            with quiet_optuna():
-                trial = self.study.ask()
+        with quiet_optuna():
+            trial = self.study.ask()
+            try:
                 config = self._space.draw(trial, self._problem)
-        except UserError as error:
-            self.error = error
-            return Searcher.FINISHED
+            except UserError as error:
+                self.study.tell(trial, state=TrialState.FAIL)
+                self.error = error
+                return Searcher.FINISHED
         name = f"t{len(self._ledger.records) + 1:03d}"
         point = trial.user_attrs.get(_POINT)
         suggested = Suggested(
@@ -89,7 +93,7 @@ def new_study(seed: int) -> optuna.Study:
     """A study that maximizes, in memory. Must be made without Optuna's warnings: `group` is marked as experimental."""
     # Multivariate, since learning rates, depth and batch size depend on each other; grouped, since a space's parameters
     # are conditional; with the constant liar, since several trials are asked for before the first is told.
-    sampler = TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
+    sampler = TPESampler(n_startup_trials=STARTUP_TRIALS, multivariate=True, group=True, constant_liar=True, seed=seed)
     return optuna.create_study(direction="maximize", sampler=sampler)
 
 

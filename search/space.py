@@ -172,7 +172,7 @@ def _check_point(
     try:
         space.draw(trial, problem)
     except UserError as error:
-        _check_values(place, params, trial.distributions)
+        _check_values(place, params, {**seen, **trial.distributions})
         raise UserError(f"{place}: {error}") from error
     _check_values(place, params, trial.distributions)
     for parameter in params:

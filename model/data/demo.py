@@ -26,10 +26,11 @@ SIZES = {"train": 3000, "dev": 600, "test": 600}
 LENGTHS = range(5, 21)
 """Words in a sentence."""
 
+Sentences = tuple[str, ...]
 T = TypeVar("T")
 
 
-def rows(task_name: str, split: str) -> list[tuple[str, tuple[str, ...], float]]:
+def rows(task_name: str, split: str) -> list[tuple[str, Sentences, float]]:
     """(id, sentences, label) of every example. No example occurs twice, be it in one split or in two."""
     sizes = list(SIZES.values())
     position = list(SIZES).index(split)
@@ -39,33 +40,41 @@ def rows(task_name: str, split: str) -> list[tuple[str, tuple[str, ...], float]]
 
 
 @functools.cache
-def _labelled(task_name: str) -> list[tuple[tuple[str, ...], float]]:
-    return list(itertools.islice(stream(task_name), sum(SIZES.values())))
-
-
-def stream(task_name: str) -> Iterator[tuple[tuple[str, ...], float]]:
-    """Distinct (sentences, label) without end. The first are the corpus; those after it were never in a split."""
-    generate = {"sentiment": _review, "paraphrase": _questions, "similarity": _captions}[task_name]
+def _labelled(task_name: str) -> list[tuple[Sentences, float]]:
+    """Every split's examples, one split after the other."""
+    write = {"sentiment": _review, "paraphrase": _questions, "similarity": _captions}[task_name]
     rng = Random(f"minbert-search demo: {task_name}")
-    seen = set()
-    while True:
-        texts, label = generate(rng)
-        sentences = tuple(text[0].upper() + text[1:] for text in texts)
-        key = frozenset(sentences)  # a pair is the same pair the other way round
-        if len(key) == len(sentences) and key not in seen and all(len(s.split()) in LENGTHS for s in sentences):
-            seen.add(key)
-            yield sentences, label
+    examples: dict[frozenset[str], tuple[Sentences, float]] = {}  # a pair is the same pair the other way round
+    while len(examples) < sum(SIZES.values()):
+        texts, label = write(rng)
+        sentences = tuple(map(_sentence, texts))
+        key = frozenset(sentences)
+        if len(key) == len(sentences) and _fit(sentences):
+            examples.setdefault(key, (sentences, label))
+    return list(examples.values())
 
 
-def passages(task_name: str) -> Iterator[tuple[str, str]]:
-    """Unlabelled text of the same grammar without end, in sentences that belong together as those of any text do: a
-    critic concludes as he began, a question is asked again in other words, a scene is described twice."""
-    generate = {"sentiment": _verdict, "paraphrase": _asked_twice, "similarity": _told_twice}[task_name]
-    rng = Random(f"minbert-search demo passages: {task_name}")
+def passages(task_name: str) -> Iterator[Sentences]:
+    """Unlabelled text of the same grammar without end, two sentences at a time that belong together as those of any
+    text do: a critic concludes as he began, a question is asked again in other words, a scene is told twice.
+
+    None of the sentences is in dev or test.
+    """
+    write = {"sentiment": _verdict, "paraphrase": _asked_twice, "similarity": _told_twice}[task_name]
+    held_out = {s for split in ("dev", "test") for _, sentences, _ in rows(task_name, split) for s in sentences}
+    rng = Random(f"minbert-search demo, unlabelled: {task_name}")
     while True:
-        one, two = (text[0].upper() + text[1:] for text in generate(rng))
-        if len(one.split()) in LENGTHS and len(two.split()) in LENGTHS:
-            yield one, two
+        sentences = tuple(map(_sentence, write(rng)))
+        if _fit(sentences) and held_out.isdisjoint(sentences):
+            yield sentences
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _fit(sentences: Sentences) -> bool:
+    return all(len(sentence.split()) in LENGTHS for sentence in sentences)
 
 
 def _pick(rng: Random, items: Sequence[T]) -> T:
@@ -121,7 +130,8 @@ def _remark(rng: Random) -> tuple[str, float]:
             return f"{one} and {two}", (a + b) / 2
         whole = _pick(rng, (f"{one}, but {two}", f"although {one}, {two}", f"{two}, even though {one}"))
         return whole, 0.25 * a + 0.85 * b
-    said = f"{_pick(rng, lexicon.WITNESSES)} {_pick(rng, ('said', 'told me', 'insisted'))} that {one}"
+    reported = f"they {one[2:]}" if one.startswith("I ") else one
+    said = f"{_pick(rng, lexicon.WITNESSES)} {_pick(rng, ('said', 'told me', 'insisted'))} that {reported}"
     if way < 0.83:
         return f"{said}, and they were right", a
     if way < 0.91:

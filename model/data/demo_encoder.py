@@ -1,7 +1,7 @@
-"""Builds the encoder that is shipped for the demo: `python -m model.data.demo_encoder`.
+"""Builds the encoder that is shipped for the demo: `python -m model.data.demo_encoder`, some minutes on one core.
 
-A vocabulary and a small BERT, both from the demo grammar's sentences alone: those of the train splits, and others of
-the same grammar that are in no split. None of them is a sentence of dev or test, and no label is read.
+A vocabulary and a small BERT, both learnt from unlabelled passages of the demo grammar. No sentence of dev or test is
+among them.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 from torch import Tensor
 
 from model.data import demo
-from model.data.corpus import Corpus, Example
-from model.data.tasks import CS224N, Task
+from model.data.corpus import Corpus, Example, Split
+from model.data.tasks import CS224N
 from model.data.tokens import tokenize
 from model.network.bert import Bert
 from model.network.pretrained import Encoder, write_encoder
 from model.training.pretrain import pretrain
 
-UNLABELLED = 40_000
-"""Sentences or pairs a task that are generated beside its train split."""
+PASSAGES = 40_000
+"""Of each task's kind."""
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORD_CHARACTERS = string.ascii_lowercase + string.digits
 PUNCTUATION = string.punctuation + "\u2018\u2019\u201c\u201d\u2013\u2014\u2026"  # and quotation marks, dashes, ellipsis
 PIECES = 400
 """Characters and frequent parts of words; every word of the grammar comes on top as a whole."""
+_SENTENCES, _PASSAGES = replace(CS224N[0], name="sentences"), replace(CS224N[1], name="passages")
 STEPS, BATCH_SIZE, LEARNING_RATE, SEED = 5000, 64, 1e-3, 0
 
 
@@ -54,26 +55,17 @@ def main() -> None:
 
 
 def _corpus() -> Corpus:
-    single, pair = replace(CS224N[0], name="sentences"), replace(CS224N[1], name="passages")
-    held_out = {
-        s
-        for task in CS224N
-        for split in ("dev", "test")
-        for _, sentences, _ in demo.rows(task.name, split)
-        for s in sentences
+    """Passages of all tasks, as sequences of two segments; and half of the reviews' sentences once more by themselves,
+    as the sentiment task will show them."""
+    passages = {task.name: list(itertools.islice(demo.passages(task.name), PASSAGES)) for task in CS224N}
+    alone = [(sentence,) for passage in passages["sentiment"][: PASSAGES // 2] for sentence in passage]
+    together = [passage for by_task in passages.values() for passage in by_task]
+    sources = {_SENTENCES: alone, _PASSAGES: together}
+    examples: dict[str, dict[Split, list[Example]]] = {
+        task.name: {"train": [Example(str(i), text, None) for i, text in enumerate(texts)]}
+        for task, texts in sources.items()
     }
-    passages, sentences = [], []
-    for task in CS224N:
-        kept = (p for p in demo.passages(task.name) if held_out.isdisjoint(p))
-        p = list(itertools.islice(kept, UNLABELLED))
-        passages += p
-    sentences = [(s,) for p in passages[: UNLABELLED // 2] for s in p]
-    ex = lambda l: [Example(str(i), s, None) for i, s in enumerate(l)]
-    return Corpus(
-        name="demo",
-        tasks=(single, pair),
-        examples={"sentences": {"train": ex(sentences)}, "passages": {"train": ex(passages)}},
-    )
+    return Corpus(name="demo passages", tasks=tuple(sources), examples=examples)
 
 
 def _tokenizer(corpus: Corpus) -> BertWordPieceTokenizer:

@@ -72,42 +72,47 @@ def test_from_dict_fills_in_defaults():
 
 
 @pytest.mark.parametrize(
-    ("cls", "values", "text"),
+    ("cls", "values", "allowed"),
     [
-        (EncoderConfig, {"freeze_depth": -1}, "EncoderConfig.freeze_depth = -1: allowed is a whole number from 0 to 96"),
-        (EncoderConfig, {"freeze_depth": 1.0}, "EncoderConfig.freeze_depth = 1.0: allowed is a whole number from 0 to 96"),
-        (EncoderConfig, {"hidden_dropout": 0.95}, "EncoderConfig.hidden_dropout = 0.95: allowed is a number from 0 to 0.9"),
-        (EncoderConfig, {"attention_dropout": None}, "EncoderConfig.attention_dropout = None: allowed is a number from 0 to 0.9"),
-        (EncoderConfig, {"pooling": "max"}, "EncoderConfig.pooling = 'max': allowed is one of 'pooler', 'mean'"),
-        (HeadConfig, {"common_layers": 10}, "HeadConfig.common_layers = 10: allowed is a whole number from 0 to 9"),
-        (HeadConfig, {"activation": "RELU"}, "HeadConfig.activation = 'RELU': allowed is one of 'identity', 'relu', 'gelu', 'tanh'"),
-        (HeadConfig, {"layer_norm": 1}, "HeadConfig.layer_norm = 1: allowed is True or False"),
-        (HeadConfig, {"dropout": math.nan}, "HeadConfig.dropout = nan: allowed is a number from 0 to 0.9"),
-        (TaskConfig, {"pair_encoding": "both"}, "TaskConfig.pair_encoding = 'both': allowed is one of 'cross', 'bi'"),
-        (TaskConfig, {"pair_features": None}, "TaskConfig.pair_features = None: allowed is one of 'concat', 'difference', 'product'"),
-        (TaskConfig, {"task_layers": 0}, "TaskConfig.task_layers = 0: allowed is a whole number from 1 to 9"),
-        (TaskConfig, {"task_layers": True}, "TaskConfig.task_layers = True: allowed is a whole number from 1 to 9"),
-        (TaskConfig, {"loss": "hinge"}, "TaskConfig.loss = 'hinge': allowed is one of 'cross_entropy', 'bce', 'mse'"),
-        (TaskConfig, {"weight": 0}, "TaskConfig.weight = 0: allowed is a number above 0 up to 1e+06"),
-        (OptimizationConfig, {"learning_rate": 0.0}, "OptimizationConfig.learning_rate = 0.0: allowed is a number above 0 up to 1"),
-        (OptimizationConfig, {"head_learning_rate": "1e-3"}, "OptimizationConfig.head_learning_rate = '1e-3': allowed is a number above 0 up to 1"),
-        (OptimizationConfig, {"schedule": "cosine"}, "OptimizationConfig.schedule = 'cosine': allowed is one of 'constant', 'exponential', 'linear'"),
-        (OptimizationConfig, {"schedule": "exponential", "decay": 1.5}, "OptimizationConfig.decay = 1.5: allowed is a number above 0 up to 1"),
-        (OptimizationConfig, {"schedule": "linear", "warmup": 1}, "OptimizationConfig.warmup = 1: allowed is a number from 0 to 0.9"),
-        (OptimizationConfig, {"weight_decay": -0.1}, "OptimizationConfig.weight_decay = -0.1: allowed is a number from 0 to 1"),
-        (OptimizationConfig, {"batch_size": 0}, "OptimizationConfig.batch_size = 0: allowed is a whole number from 1 to 1024"),
-        (OptimizationConfig, {"max_grad_norm": math.inf}, "OptimizationConfig.max_grad_norm = inf: allowed is a number above 0 up to 1e+06"),
-        (OptimizationConfig, {"task_mix": "random"}, "OptimizationConfig.task_mix = 'random': allowed is one of 'in_turn', 'proportional', 'square_root'"),
-        (TrialConfig, {"tasks": {}}, "TrialConfig.tasks = {}: allowed is a mapping from task name to TaskConfig"),
-        (TrialConfig, {"tasks": {"sts": 3}}, "TrialConfig.tasks['sts'] = 3: allowed is TaskConfig(...)"),
-        (TrialConfig, {"tasks": SENTIMENT, "encoder": {}}, "TrialConfig.encoder = {}: allowed is EncoderConfig(...)"),
-        (TrialConfig, {"tasks": SENTIMENT, "head": None}, "TrialConfig.head = None: allowed is HeadConfig(...)"),
-        (TrialConfig, {"tasks": SENTIMENT, "optimization": 1}, "TrialConfig.optimization = 1: allowed is OptimizationConfig(...)"),
+        (EncoderConfig, {"freeze_depth": -1}, "a whole number from 0 to 96"),
+        (EncoderConfig, {"freeze_depth": 1.0}, "a whole number from 0 to 96"),
+        (EncoderConfig, {"hidden_dropout": 0.95}, "a number from 0 to 0.9"),
+        (EncoderConfig, {"attention_dropout": None}, "a number from 0 to 0.9"),
+        (EncoderConfig, {"pooling": "max"}, "one of 'pooler', 'mean'"),
+        (HeadConfig, {"common_layers": 10}, "a whole number from 0 to 9"),
+        (HeadConfig, {"activation": "RELU"}, "one of 'identity', 'relu', 'gelu', 'tanh'"),
+        (HeadConfig, {"layer_norm": 1}, "True or False"),
+        (HeadConfig, {"dropout": math.nan}, "a number from 0 to 0.9"),
+        (TaskConfig, {"pair_encoding": "both"}, "one of 'cross', 'bi'"),
+        (TaskConfig, {"pair_features": None}, "one of 'concat', 'difference', 'product'"),
+        (TaskConfig, {"task_layers": 0}, "a whole number from 1 to 9"),
+        (TaskConfig, {"task_layers": True}, "a whole number from 1 to 9"),
+        (TaskConfig, {"loss": "hinge"}, "one of 'cross_entropy', 'bce', 'mse'"),
+        (TaskConfig, {"weight": 0}, "a number above 0 up to 1e+06"),
+        (OptimizationConfig, {"learning_rate": 0.0}, "a number above 0 up to 1"),
+        (OptimizationConfig, {"head_learning_rate": "1e-3"}, "a number above 0 up to 1"),
+        (OptimizationConfig, {"schedule": "cosine"}, "one of 'constant', 'exponential', 'linear'"),
+        (OptimizationConfig, {"schedule": "exponential", "decay": 1.5}, "a number above 0 up to 1"),
+        (OptimizationConfig, {"schedule": "linear", "warmup": 1}, "a number from 0 to 0.9"),
+        (OptimizationConfig, {"weight_decay": -0.1}, "a number from 0 to 1"),
+        (OptimizationConfig, {"batch_size": 0}, "a whole number from 1 to 1024"),
+        (OptimizationConfig, {"max_grad_norm": math.inf}, "a number above 0 up to 1e+06"),
+        (OptimizationConfig, {"task_mix": "random"}, "one of 'in_turn', 'proportional', 'square_root'"),
+        (TrialConfig, {"tasks": {}}, "a mapping from task name to TaskConfig"),
+        (TrialConfig, {"tasks": SENTIMENT, "encoder": {}}, "EncoderConfig(...)"),
+        (TrialConfig, {"tasks": SENTIMENT, "head": None}, "HeadConfig(...)"),
+        (TrialConfig, {"tasks": SENTIMENT, "optimization": 1}, "OptimizationConfig(...)"),
     ],
-)  # fmt: skip
-def test_refuses(cls, values, text):
-    with refused(text, ValueError):
+)
+def test_refuses(cls, values, allowed):
+    name, value = list(values.items())[-1]
+    with refused(f"{cls.__name__}.{name} = {value!r}: allowed is {allowed}", ValueError):
         cls(**values)
+
+
+def test_names_the_task_that_is_none():
+    with refused("TrialConfig.tasks['sts'] = 3: allowed is TaskConfig(...)", ValueError):
+        TrialConfig(tasks={"sts": 3})  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize(
@@ -116,18 +121,29 @@ def test_refuses(cls, values, text):
 def test_every_number_has_a_type_and_two_ends(cls, f):
     low, high = f.metadata["low"], f.metadata["high"]
     whole = typing.get_type_hints(cls)[f.name] is int
-    outside = [low if f.metadata["above"] else math.nextafter(low, -1), math.nextafter(high, math.inf), low - 1, high + 1]
-    for value in (*outside, math.nan, math.inf, -math.inf, str(high), True, False, [high], *([high - 0.5] if whole else [])):
+    outside = [
+        low if f.metadata["above"] else math.nextafter(low, -1),
+        math.nextafter(high, math.inf),
+        low - 1,
+        high + 1,
+    ]
+    for value in (
+        *outside,
+        math.nan,
+        math.inf,
+        -math.inf,
+        str(high),
+        True,
+        False,
+        [high],
+        *([high - 0.5] if whole else []),
+    ):
         with pytest.raises(ValueError, match=rf"^{cls.__name__}\.{f.name} = .*: allowed is a (whole )?number "):
             cls(**{f.name: value})
 
 
-@pytest.mark.parametrize("name", ["pair_encoding"])
-def test_none_is_a_task_on_one_sentence(name):
-    assert getattr(TaskConfig(**{name: None}), name) is None
-
-
-def test_none_never_clips():
+def test_none_stands_for_one_sentence_and_for_no_clipping():
+    assert TaskConfig(pair_encoding=None) == TaskConfig()
     assert OptimizationConfig(max_grad_norm=None).max_grad_norm is None
 
 

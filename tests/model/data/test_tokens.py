@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from model.data.corpus import Corpus, Example, read_corpus
+from model.data.corpus import Corpus, Example, Split, read_corpus
 from model.data.tasks import CS224N
 from model.data.tokens import tokenize
 from tests.support import VOCABULARY
@@ -40,9 +40,9 @@ def test_knows_the_special_tokens_and_the_longest_sequence(tokens):
 def test_takes_empty_splits_missing_labels_unknown_words_and_long_sentences(encoder):
     texts = ["the film", "日本 zzz", "\u200b", "good " * 5000]
     student = [Example(str(i), (text,), None) for i, text in enumerate(texts)]
-    nothing = {"train": [], "student": []}
+    nothing: dict[Split, list[Example]] = {"train": [], "student": []}
     tasks = CS224N[:2]
-    corpus = Corpus("odd", tasks, {"sentiment": nothing | {"student": student}, "paraphrase": nothing})
+    corpus = Corpus("odd", tasks, {"sentiment": {**nothing, "student": student}, "paraphrase": nothing})
     splits = tokenize(corpus, encoder).splits
     read = splits["sentiment"]["student"]
     unknown = VOCABULARY.index("[UNK]")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -13,8 +14,15 @@ from model.network.bert import Bert
 from model.network.pretrained import Encoder
 from tests.support import VOCABULARY, tiny_encoder
 
-SIZES = {"vocab_size": len(VOCABULARY), "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
-         "intermediate_size": 24, "max_position_embeddings": 20, "type_vocab_size": 2}  # fmt: skip
+SIZES: dict[str, Any] = {
+    "vocab_size": len(VOCABULARY),
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+    "max_position_embeddings": 20,
+    "type_vocab_size": 2,
+}
 TEXTS = ["The café films, not good.", "THE Film is unlikely", "films 🙂 中文 caf\u00e9s\u200b [MASK]."]
 
 

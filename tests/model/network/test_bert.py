@@ -1,6 +1,7 @@
 """minBERT beside transformers' BertModel and beside a slow twin; what freezing freezes."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -10,14 +11,22 @@ from model.network.bert import Bert, BertShape, mean_pool
 from model.network.pretrained import read_encoder
 from tests.support import tiny_encoder
 
-SIZES = {"vocab_size": 60, "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 40,
-         "max_position_embeddings": 20, "type_vocab_size": 2}  # fmt: skip
+SIZES: dict[str, Any] = {
+    "vocab_size": 60,
+    "hidden_size": 24,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 40,
+    "max_position_embeddings": 20,
+    "type_vocab_size": 2,
+    "attn_implementation": "eager",
+}
 
 
 def theirs_and_ours(tmp_path, **changes) -> tuple[BertModel, Bert]:
     """The same random weights in both; theirs with the attention that is written out."""
     torch.manual_seed(0)
-    theirs = BertModel(BertConfig(**SIZES | changes, attn_implementation="eager"))
+    theirs = BertModel(BertConfig(**SIZES | changes))
     for parameter in theirs.parameters():
         torch.nn.init.normal_(parameter, std=0.3)  # biases too, which start at 0
     theirs.save_pretrained(tmp_path)
@@ -101,7 +110,7 @@ def test_attention_is_like_its_slow_twin():
     hidden = torch.randn(3, 6, 16, generator=torch.Generator().manual_seed(0))
     mask = torch.arange(6) < torch.tensor([6, 3, 1])[:, None]
     with torch.no_grad():
-        attention = bert.layers[1].attention
+        attention = bert.layers[1].get_submodule("attention")
         torch.testing.assert_close(attention(hidden, mask), slow_attention(attention, hidden, mask), rtol=0, atol=1e-5)
 
 
@@ -162,7 +171,8 @@ def test_without_freezing_dropout_begins_at_the_embeddings():
 @pytest.mark.parametrize("kind", ["hidden_dropout", "attention_dropout"])
 def test_each_dropout_drops_while_training_only(kind):
     encoder, arguments = tiny_encoder(), inputs(padded=False, vocab_size=40)
-    bert = Bert(encoder.shape, **{kind: 0.5})
+    rates: dict[str, Any] = {kind: 0.5}
+    bert = Bert(encoder.shape, **rates)
     encoder.load_into(bert)
     assert not torch.equal(bert(*arguments), bert(*arguments))
     bert.eval()

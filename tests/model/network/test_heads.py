@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+from model.config import Activation
 from model.network.heads import hidden_layers, output_layer, pair_features, pair_width
 
 
-def build(count, activation="relu", *, layer_norm=False):
+def build(count, activation: Activation = "relu", *, layer_norm=False):
     return hidden_layers(6, 4, count, activation=activation, layer_norm=layer_norm, dropout=0.3)
 
 
@@ -38,13 +39,13 @@ def test_a_hidden_layer_is_dropout_linear_norm_activation():
 )
 def test_activations(activation, function):
     layers, x = build(1, activation).eval(), torch.randn(5, 6)
-    torch.testing.assert_close(layers(x), function(layers[1](x)))
+    torch.testing.assert_close(layers(x), function(layers.get_submodule("1")(x)))
 
 
 def test_linear_layers_start_as_berts():
-    linear = output_layer(400, 300, dropout=0.1)[1]
-    assert linear.weight.std().item() == pytest.approx(0.02, rel=0.05)
-    assert not linear.bias.any()
+    layer = output_layer(400, 300, dropout=0.1)
+    assert layer.get_parameter("1.weight").std().item() == pytest.approx(0.02, rel=0.05)
+    assert not layer.get_parameter("1.bias").any()
 
 
 @pytest.mark.parametrize(

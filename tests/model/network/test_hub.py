@@ -40,16 +40,17 @@ class Hub(http.server.ThreadingHTTPServer):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    server: Hub
-
     def do_GET(self):
+        assert isinstance(self.server, Hub)
         parts = self.path.split("?")[0].strip("/").split("/")
         repository = "/".join(parts[2:4] if parts[0] == "api" else parts[:2])
         folder = self.server.repositories.get(repository)
         if folder is None:
             self.answer(404, headers={"X-Error-Code": "RepoNotFound"})
         elif "tree" in parts:
-            files = [{"type": "file", "path": p.name, "size": p.stat().st_size, "oid": COMMIT} for p in folder.iterdir()]
+            files = [
+                {"type": "file", "path": p.name, "size": p.stat().st_size, "oid": COMMIT} for p in folder.iterdir()
+            ]
             self.answer(200, json.dumps(files).encode())
         elif parts[0] == "api":
             siblings = [{"rfilename": path.name} for path in folder.iterdir()]
@@ -72,7 +73,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.command == "GET":
             self.wfile.write(body)
 
-    def log_message(self, *_):
+    def log_message(self, format, *_):  # noqa: A002
         pass
 
 
@@ -147,7 +148,9 @@ def test_never_asks_for_a_pickle(answers, hub):
 
 @pytest.mark.parametrize("name", ["org/none", "none"])
 def test_names_the_unknown_repository(answers, name):
-    assert answers[name].startswith(f"--encoder {name}: no such folder, and not to be had from the hub (404 Client Error")
+    assert answers[name].startswith(
+        f"--encoder {name}: no such folder, and not to be had from the hub (404 Client Error"
+    )
 
 
 def test_reads_what_was_fetched_before_without_the_hub(answers, home):

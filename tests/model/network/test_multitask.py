@@ -74,7 +74,9 @@ def test_parameters_are_counted_exactly(config, expected):
 @pytest.mark.parametrize("features", ["concat", "difference", "product"])
 @pytest.mark.parametrize("pooling", ["pooler", "mean"])
 def test_a_bi_encoded_pair_in_one_pass_is_like_two_passes(tokens, features, pooling):
-    config = tiny_config(encoder={"pooling": pooling}, head={"common_layers": 1}, similarity={"pair_features": features})
+    config = tiny_config(
+        encoder={"pooling": pooling}, head={"common_layers": 1}, similarity={"pair_features": features}
+    )
     model = build(config).eval()
     split = tokens.splits["similarity"]["train"]
     with torch.no_grad():
@@ -190,4 +192,3 @@ def test_the_encoder_starts_from_its_weights_and_leaves_them_alone(encoder):
     with torch.no_grad():
         model.bert.pooler.bias.add_(1)
     np.testing.assert_array_equal(encoder.weights["pooler.bias"], tiny_encoder().weights["pooler.bias"])
-

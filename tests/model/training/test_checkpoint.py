@@ -47,10 +47,12 @@ def test_an_interruption_leaves_the_old_state_whole(tmp_path, monkeypatch, where
             path.write_bytes(b"half of it")
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises((KeyboardInterrupt, TypeError)):
+    epoch = object() if where == "amid the values" else 2
+    with monkeypatch.context() as patch:
         if where != "amid the values":
             patch.setattr(checkpoint, "save_file", interrupted)
-        save_state(tmp_path / "state", NEW, {"epoch": object() if where == "amid the values" else 2})
+        with pytest.raises((KeyboardInterrupt, TypeError)):
+            save_state(tmp_path / "state", NEW, {"epoch": epoch})
     assert_state(tmp_path / "state", OLD, {"epoch": 1})
     save_state(tmp_path / "state", NEW, {"epoch": 2})  # what the interrupted one left is no hindrance
     assert_state(tmp_path / "state", NEW, {"epoch": 2})
@@ -70,10 +72,12 @@ def test_an_interruption_between_the_renames_leaves_a_state(tmp_path, monkeypatc
             raise KeyboardInterrupt
         done.append(rename(source, target))
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(os, "replace", interrupted)
-        save_state(tmp_path / "state", NEW, {"epoch": 2})
-    assert load_state(tmp_path / "state")[1]["epoch"] in (1, 2)
+    for _ in range(2):  # and once more, while the first interruption's remains lie about
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                save_state(tmp_path / "state", NEW, {"epoch": 2})
+        assert load_state(tmp_path / "state")[1]["epoch"] in (1, 2)
     save_state(tmp_path / "state", NEW, {"epoch": 3})
     assert_state(tmp_path / "state", NEW, {"epoch": 3})
 

@@ -30,7 +30,9 @@ def test_losses_are_like_their_slow_twins(data, loss, count):
     width = data.draw(st.integers(2, 5)) if loss == "cross_entropy" else 1
     numbers = logit if loss != "bce" else st.floats(-12, 12, width=32)
     rows = data.draw(st.lists(st.lists(numbers, min_size=width, max_size=width), min_size=count, max_size=count))
-    label = {"cross_entropy": st.integers(0, width - 1), "bce": st.integers(0, 1), "mse": st.floats(0, 5, width=32)}[loss]
+    label = {"cross_entropy": st.integers(0, width - 1), "bce": st.integers(0, 1), "mse": st.floats(0, 5, width=32)}[
+        loss
+    ]
     labels = [float(x) for x in data.draw(st.lists(label, min_size=count, max_size=count))]
     slow = {"cross_entropy": slow_cross_entropy, "bce": slow_bce, "mse": slow_mse}[loss]
     expected = sum(slow(row, y) for row, y in zip(rows, labels, strict=True)) / count

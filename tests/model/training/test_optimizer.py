@@ -1,5 +1,7 @@
 """Groups of parameters, and step sizes over time."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +25,7 @@ def groups(config):
 
 
 HEAD = {"common_layers": 1, "layer_norm": True}
-RATES = {"learning_rate": 1e-4, "head_learning_rate": 1e-3, "weight_decay": 0.1}
+RATES: dict[str, Any] = {"learning_rate": 1e-4, "head_learning_rate": 1e-3, "weight_decay": 0.1}
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2])

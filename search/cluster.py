@@ -1,0 +1,93 @@
+"""Ray, started on this machine or connected to, in silence."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray._private import ray_constants, worker
+from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
+
+from model.errors import UserError
+from search.resources import Machine
+
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0, the old output prints nothing
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a warning otherwise
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # Ray's C++ side writes to the terminal while it tries to connect
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # ledger and TensorBoard have it all
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # search.tuner handles Ctrl-C
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # snapshots that nobody reads
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # the ledger keeps them
+}
+"""What Ray reads, here and, by inheritance, in the processes it starts."""
+
+
+@contextmanager
+def started(machine: Machine) -> Iterator[None]:
+    """Ray on this machine alone. It listens on the loopback interface only: nobody else can reach it."""
+    # Ray resolves a given 127.0.0.1 to the machine's address in the network; this is how it keeps to loopback on
+    # systems whose firewalls would ask otherwise. Processes read the variable where they import Ray, as this one has.
+    os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    with _quiet():
+        ray.init("local", num_cpus=machine.cores, num_gpus=machine.gpus, include_dashboard=False, **_SILENT)
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Machine]:
+    """A cluster that runs already, and what it has."""
+    with _quiet():
+        # A cluster asks for its token by default; Ray itself would present one to addresses that it found itself only.
+        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+        try:
+            ray.init(address, **_SILENT)
+        except (ConnectionError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(f"--address {address}: no Ray cluster to be reached there ({reason})") from None
+        try:
+            resources = ray.cluster_resources()
+            yield Machine(cores=int(resources.get("CPU", 0)), gpus=int(resources.get("GPU", 0)))
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def log_to(path: Path) -> Iterator[None]:
+    """Whatever Ray has to say meanwhile goes to the file at `path`."""
+    logger = logging.getLogger("ray")
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    before = logger.handlers, logger.level, logger.propagate
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.handlers, level, logger.propagate = before
+        logger.setLevel(level)
+        handler.close()
+
+
+_SILENT: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    os.environ.update(_ENVIRONMENT)
+    worker._worker_logs_enabled = False  # what raylets say of workers that died: it comes even without log_to_driver
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

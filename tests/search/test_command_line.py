@@ -1,0 +1,107 @@
+"""The command line: what it refuses, and the dry run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from search.run import main
+from tests.search.test_space import GOOD
+
+
+def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    """What the command says on standard error as it exits with 2."""
+    with pytest.raises(SystemExit) as exit_:
+        main(list(argv))
+    assert exit_.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return captured.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--trials", "0"), "error: --trials 0: allowed is a whole number from 1\n"),
+        (("--epochs", "-1"), "error: --epochs -1: allowed is a whole number from 1\n"),
+        (("--epoch-examples", "0"), "error: --epoch-examples 0: allowed is a whole number from 1\n"),
+        (("--concurrent", "0"), "error: --concurrent 0: allowed is a whole number from 1\n"),
+        (("--trials-per-gpu", "0"), "error: --trials-per-gpu 0: allowed is a whole number from 1\n"),
+        (("--dry-run", "0"), "error: --dry-run 0: allowed is a whole number from 1\n"),
+        (("--seed", "-1"), "error: --seed -1: allowed is a whole number from 0 to 4294967295\n"),
+        (("--run", "a/b"), "error: --run 'a/b': a run's name has letters, digits, '_', '-' and '.' only, no path\n"),
+        (("--space", "nowhere.py"), "error: --space nowhere.py: no such file\n"),
+        (
+            ("--data", "nowhere"),
+            "error: --data nowhere: no such folder; give a folder with the CS224N files, or 'demo'\n",
+        ),
+        (("--concurrent", "9999"), "error: --concurrent 9999: allowed is 1 to "),
+    ],
+)
+def test_one_message_and_no_run_folder(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, flags: tuple[str, ...], message: str
+) -> None:
+    said = refused(capsys, "--data", "demo", "--runs-dir", str(tmp_path / "runs"), *flags)
+    assert said.startswith(message)
+    assert said.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [(("--trails", "3"), "--trails"), (("--trials", "many"), "--trials"), (("--precision", "int8"), "int8")],
+)
+def test_flags_that_do_not_parse(capsys: pytest.CaptureFixture[str], flags: tuple[str, ...], words: str) -> None:
+    assert words in refused(capsys, *flags)
+
+
+def test_a_run_that_exists(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    said = refused(capsys, "--run", "real", "--runs-dir", str(tmp_path))
+    assert said == f"error: {tmp_path}/real exists; name another run with --run\n"
+
+
+def test_a_bad_space_is_refused_before_ray_and_run_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    space = tmp_path / "space.py"
+    space.write_text(GOOD + 'POINTS = {"odd": {"rate": 1.0}}\n')
+    said = refused(capsys, "--space", str(space), "--data", "demo", "--runs-dir", str(tmp_path / "runs"))
+    line = GOOD.count("\n") + 1
+    assert said == f"error: {space}:{line}: POINTS['odd']: 'rate' is 1.0; allowed is 1e-05 to 0.001\n"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_fp16_needs_a_gpu(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    said = refused(capsys, "--data", "demo", "--precision", "fp16", "--runs-dir", str(tmp_path / "runs"))
+    assert said == "error: --precision fp16: for GPUs only; on a CPU allowed are auto, fp32 and bf16\n"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_trials_per_gpu_needs_a_gpu(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    said = refused(capsys, "--data", "demo", "--trials-per-gpu", "2", "--runs-dir", str(tmp_path / "runs"))
+    assert said == "error: --trials-per-gpu 2 has no effect: no GPU was found\n"
+
+
+def test_a_dry_run_prints_points_then_draws_and_never_loads_ray(tmp_path: Path) -> None:
+    space = tmp_path / "space.py"
+    space.write_text(GOOD + 'POINTS = {"first": {"depth": 1, "rate": 1e-4, "pooling": "mean", "common": 0}}\n')
+    argv = ["--space", str(space), "--data", "demo", "--dry-run", "3", "--runs-dir", str(tmp_path / "runs")]
+    code = f"import sys; from search.run import main; code = main({argv!r}); print(code, 'ray' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "0 False"
+    assert [line for line in lines if line[:1].isdigit()][:3] == [
+        "1. point first",
+        "2. drawn at random",
+        "3. drawn at random",
+    ]
+    assert lines[1] == "   encoder       freeze_depth 1, hidden_dropout 0.1, attention_dropout 0.1, pooling mean"
+    assert lines[6].startswith("   optimization  learning_rate 0.0001, head_learning_rate 2e-05, schedule constant")
+    assert done.stderr == ""
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,98 @@
+"""Searches under the real Ray, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from model.config import TrialConfig
+from model.training.checkpoint import load_state
+from search.run_folder import open_run
+from tests.search.scripted_run import SPACE
+
+
+def test_ray_optuna_and_ledger_agree_on_how_trials_ended(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.search.scripted_run", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == "", "no word of Ray's, not even of a process that died"
+    found = json.loads(done.stdout)
+    assert found["ledger"] == {
+        "t001": "completed",
+        "t002": "stopped",
+        "t003": "diverged",
+        "t004": "failed",
+        "t005": "failed",
+        "t006": "completed",
+        "t007": "stopped",
+        "t008": "failed",
+    }
+    assert found["ray"] == {
+        name: "ERROR" if state == "failed" else "TERMINATED" for name, state in found["ledger"].items()
+    }
+    assert found["optuna"] == {
+        "t001": ["COMPLETE", 0.6, [[1, 0.3], [2, 0.5], [3, 0.5], [4, 0.6]]],
+        "t002": ["PRUNED", 0.4, [[1, 0.4], [2, 0.4]]],
+        "t003": ["PRUNED", None, []],
+        "t004": ["FAIL", None, []],
+        "t005": ["FAIL", None, []],
+        "t006": ["COMPLETE", 0.9, [[1, 0.9], [2, 0.9], [3, 0.9], [4, 0.9]]],
+        "t007": ["PRUNED", 0.6, [[1, 0.1], [2, 0.6]]],
+        "t008": ["FAIL", None, []],
+        "t009": ["FAIL", None, []],
+    }, "the ninth draw broke the space, and was never a trial"
+    assert found["errors"]["t004"] == ["ZeroDivisionError", "as the script has it"]
+    assert found["errors"]["t005"][0] == "ActorDiedError"
+    assert found["errors"]["t008"] == ["MemoryError", "no room for a model"]
+    line = SPACE[: SPACE.index("    head = HeadConfig")].count("\n") + 1
+    assert found["error"].startswith(f"{tmp_path}/space.py:{line}: HeadConfig.dropout = 1.1: allowed is a number from")
+
+
+def command(runs: Path, *flags: str) -> list[str]:
+    return [sys.executable, "-m", "search.run", "--data", "demo", "--runs-dir", str(runs), "--run", "small", *flags]
+
+
+@pytest.mark.slow
+def test_a_search_on_the_demo(tmp_path: Path) -> None:
+    flags = ("--trials", "4", "--epochs", "3", "--epoch-examples", "64", "--precision", "fp32")
+    done = subprocess.run(command(tmp_path, *flags), capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.returncode == 0
+    run = open_run(tmp_path, "small")
+    info, trials = run.info(), run.trials()
+    assert (info.data, info.encoder, info.trials, info.epoch_examples) == ("demo", "demo", 4, 64)
+    assert len(trials) == 4
+    assert {trial.state for trial in trials} <= {"completed", "stopped"}
+    for trial in trials:
+        assert trial.best is not None
+        assert len(trial.reports) == 3 if trial.state == "completed" else 2
+        config = json.loads((run.trial(trial.name) / "config.json").read_text())
+        assert TrialConfig.from_dict(config).to_dict() == trial.config
+        _, values = load_state(run.checkpoint(trial.name))
+        assert values["epoch"] == trial.best.epoch, "the checkpoint is that of the best epoch"
+        assert len(list(run.trial(trial.name).glob("events.out.tfevents.*"))) == 1
+    lines = done.stdout.splitlines()
+    assert sum("  overall " in line for line in lines) == sum(len(t.reports) for t in trials)
+    assert f"Next:  python -m analysis.best small --refit --runs-dir {tmp_path}" in lines
+    assert f"Watch: tensorboard --logdir {tmp_path}" in lines
+
+
+@pytest.mark.slow
+def test_control_c_stops_all_and_shows_the_leaderboard(tmp_path: Path) -> None:
+    flags = ("--trials", "4", "--epochs", "50", "--epoch-examples", "200")
+    with subprocess.Popen(
+        command(tmp_path, *flags), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert any(" epoch 1/50 " in line for line in process.stdout)
+        process.send_signal(signal.SIGINT)
+        said, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors == ""
+    assert "Stopping all trials; once more to break off." in said
+    assert "Leaderboard" in said
+    assert open_run(tmp_path, "small").trials()[0].state == "running", "it has not ended: it was interrupted"

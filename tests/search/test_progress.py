@@ -1,0 +1,103 @@
+"""What a person sees: lines in a pipe, a table on a terminal."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from search.ledger import Decision, End, Event, Ledger, TrialError, leaderboard
+from search.progress import LiveTable, PlainLines, clock, progress, seconds_left, summary
+from tests.search.events import TASKS, report, suggested
+
+ERROR = TrialError(type="ValueError", message="[boom]\nmore", traceback="...")
+EVENTS: list[Event] = [
+    suggested("t001", "point baseline"),
+    suggested("t002"),
+    report("t001", 1, 0.5),
+    report("t001", 2, 0.4, best=0.5),
+    End(trial="t001", state="completed"),
+    report("t002", 1, 0.25),
+    Decision(trial="t002", epoch=1, action="stop", rung=1, cutoff=0.5),
+    End(trial="t002", state="stopped"),
+    suggested("t003"),
+    End(trial="t003", state="diverged"),
+    suggested("t004"),
+    End(trial="t004", state="failed", error=ERROR),
+    suggested("t005"),
+    report("t005", 1, 0.6),
+]
+
+
+@pytest.fixture
+def filled(ledger: Ledger) -> Ledger:
+    for event in EVENTS:
+        ledger.append(event)
+    return ledger
+
+
+def test_a_pipe_gets_a_line_for_each_report_and_end(ledger: Ledger) -> None:
+    console = Console(file=io.StringIO(), width=40)
+    shown = progress(console, ledger.records, TASKS, trials=6, epochs=2)
+    assert isinstance(shown, PlainLines)
+    ledger.listen(shown)
+    with shown:
+        for event in EVENTS:
+            ledger.append(event)
+    assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
+        "t001  starts, proposed by point baseline",
+        "t002  starts, proposed by tpe",
+        "t001  epoch 1/2  sentiment 0.500  paraphrase 0.500  similarity 0.500  overall 0.5000  best 0.5000",
+        "t001  epoch 2/2  sentiment 0.400  paraphrase 0.400  similarity 0.400  overall 0.4000  best 0.5000",
+        "t001  completed, best 0.5000 in epoch 1",
+        "t002  epoch 1/2  sentiment 0.250  paraphrase 0.250  similarity 0.250  overall 0.2500  best 0.2500",
+        "t002  stopped after epoch 1: best 0.2500, below 0.5000",
+        "t003  starts, proposed by tpe",
+        "t003  diverged in epoch 1",
+        "t004  starts, proposed by tpe",
+        "t004  failed: ValueError: [boom]",
+        "t005  starts, proposed by tpe",
+        "t005  epoch 1/2  sentiment 0.600  paraphrase 0.600  similarity 0.600  overall 0.6000  best 0.6000",
+    ]
+
+
+def test_a_terminal_gets_a_table(filled: Ledger) -> None:
+    console = Console(file=io.StringIO(), width=100, height=30, force_terminal=True, color_system=None)
+    shown = progress(console, filled.records, TASKS, trials=6, epochs=2)
+    assert isinstance(shown, LiveTable)
+    with shown:
+        shown(EVENTS[11], filled.records["t004"])
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "t004  failed: ValueError: [boom]" in text
+    rows = [line.replace("│", " ").split() for line in text.splitlines() if "│" in line]
+    assert rows[:5] == [
+        ["t005", "0.600", "0.600", "0.600", "0.600", "1/2", "running", "tpe"],
+        ["t001", "0.500", "0.500", "0.500", "0.500", "2/2", "completed", "point", "baseline"],
+        ["t002", "0.250", "0.250", "0.250", "0.250", "1/2", "stopped", "tpe"],
+        ["t003", "-", "-", "-", "-", "0/2", "diverged", "tpe"],
+        ["t004", "-", "-", "-", "-", "0/2", "failed", "tpe"],
+    ]
+    assert "best so far 0.6000 (t005) · 4 of 6 trials ended (1 completed, 1 stopped, 1 diverged, 1 failed)" in text
+
+
+def test_a_low_terminal_shows_what_runs_and_the_best(filled: Ledger) -> None:
+    console = Console(file=io.StringIO(), width=100, height=8, force_terminal=True, color_system=None)
+    with progress(console, filled.records, TASKS, trials=6, epochs=2):
+        pass
+    names = [line.split()[1] for line in console.file.getvalue().splitlines() if line.startswith("│")]  # type: ignore[attr-defined]
+    assert names[:3] == ["t005", "t001", "t002"]
+    assert set(names) == {"t005", "t001", "t002"}
+
+
+def test_time_left_goes_by_the_epochs_that_trials_took(filled: Ledger) -> None:
+    ranked = leaderboard(filled.records.values())
+    # Four trials ended after 3 epochs, 0.75 each; the running one has had 1; one is to come; 4 epochs took 40 s.
+    assert seconds_left(ranked, trials=6, epochs=2, elapsed=40) == pytest.approx((0.5 + 0.75) * 10)
+    assert seconds_left([], trials=6, epochs=2, elapsed=40) is None
+    assert summary([], 6, 2, 3.0) == "0 of 6 trials ended · 0:03 gone"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3661, "1:01:01")])
+def test_clock(seconds: float, text: str) -> None:
+    assert clock(seconds) == text

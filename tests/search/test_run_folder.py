@@ -1,0 +1,117 @@
+"""Run folders: made once, found again, described."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from search.ledger import Ledger
+from search.run_folder import RunFolder, RunInfo, check_name, create_run, default_name, newest_run, open_run, versions
+from tests.search.events import report, suggested
+from tests.support import refused
+
+INFO = RunInfo(
+    started="2026-01-01T00:00:00",
+    space="spaces/full.py",
+    data="demo",
+    data_fingerprint="d",
+    encoder="demo",
+    encoder_fingerprint="e",
+    tasks=["sentiment"],
+    trials=3,
+    epochs=2,
+    epoch_examples=48,
+    seed=5,
+    precision="auto",
+    concurrent=1,
+    threads=1,
+    gpus_per_trial=0.0,
+    versions={"python": "3.11"},
+)
+
+
+def create(runs: Path, name: str, started: str = INFO.started) -> RunFolder:
+    return create_run(runs, name, dataclasses.replace(INFO, started=started), "def space(trial, problem): ...\n")
+
+
+def test_a_run_is_found_again_as_it_was_made(tmp_path: Path) -> None:
+    made = create(tmp_path / "runs", "first")
+    found = open_run(tmp_path / "runs", "first")
+    assert found.path == made.path
+    assert found.info() == INFO
+    assert found.space.read_text() == "def space(trial, problem): ...\n"
+    assert found.trials() == []
+
+
+def test_trials_come_in_the_order_of_the_leaderboard(tmp_path: Path) -> None:
+    run = create(tmp_path, "first")
+    with Ledger(run.ledger) as ledger:
+        for name, overall in (("t001", 0.4), ("t002", 0.6)):
+            ledger.append(suggested(name))
+            ledger.append(report(name, 1, overall))
+    assert [record.name for record in run.trials()] == ["t002", "t001"]
+
+
+def test_a_trial_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    run = create(tmp_path, "first")
+    run.write_config("t001", {"head": {"dropout": 0.1}})
+    assert json.loads((tmp_path / "first/trials/t001/config.json").read_text()) == {"head": {"dropout": 0.1}}
+    assert run.checkpoint("t001") == tmp_path / "first/trials/t001/best"
+
+
+def test_a_name_can_be_taken_once(tmp_path: Path) -> None:
+    create(tmp_path, "first")
+    message = f"{tmp_path}/first exists; name another run with --run"
+    with refused(message):
+        create(tmp_path, "first")
+    with refused(message):
+        check_name(tmp_path, "first")
+    check_name(tmp_path, default_name())
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../up", ".hidden", "-x", "a b"])
+def test_a_name_is_no_path(tmp_path: Path, name: str) -> None:
+    with refused(f"--run {name!r}: a run's name has letters, digits, '_', '-' and '.' only, no path"):
+        check_name(tmp_path, name)
+
+
+def test_the_folder_of_runs_may_be_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("")
+    with refused(f"{tmp_path}/runs/first: can't make the run's folder (Not a directory)"):
+        create(tmp_path / "runs", "first")
+
+
+def test_the_newest_run_is_the_one_started_last(tmp_path: Path) -> None:
+    create(tmp_path, "b", started="2026-01-02T00:00:00")
+    create(tmp_path, "a", started="2026-01-03T00:00:00")
+    create(tmp_path, "c", started="2026-01-01T00:00:00")
+    (tmp_path / "no-run").mkdir()
+    assert newest_run(tmp_path).name == "a"
+
+
+def test_a_run_that_is_not_there(tmp_path: Path) -> None:
+    with refused(f"{tmp_path}: no runs here; python -m search.run starts one"):
+        newest_run(tmp_path)
+    with refused(f"{tmp_path}: no run called 'real'; runs here: none"):
+        open_run(tmp_path, "real")
+    create(tmp_path, "real-1")
+    with refused(f"{tmp_path}: no run called 'real'; did you mean real-1?"):
+        open_run(tmp_path, "real")
+    with refused(f"{tmp_path}: no run called 'zzz'; runs here: real-1"):
+        open_run(tmp_path, "zzz")
+
+
+def test_a_damaged_description(tmp_path: Path) -> None:
+    run = create(tmp_path, "first")
+    (run.path / "run.json").write_text('{"trials": 3')
+    with refused(
+        f"{run.path}/run.json: not the description of a run (Expecting ',' delimiter: line 1 column 13 (char 12))"
+    ):
+        run.info()
+
+
+def test_versions_name_what_decides_the_numbers() -> None:
+    assert {"python", "torch", "ray", "optuna"} <= set(versions())
