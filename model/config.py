@@ -104,6 +104,9 @@ def _from_dict(cls: Any, values: Any, where: str) -> Any:
             part = typing.get_args(hint)[1]
             value = {name: _from_dict(part, v, where=f"{where}.{key}[{name!r}]") for name, v in value.items()}
         made[key] = value
+    for f in dataclasses.fields(cls):
+        if f.name not in made and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            raise ValueError(f"{where}.{f.name} is missing")
     return cls(**made)
 
 

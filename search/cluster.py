@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +23,6 @@ _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0, the old output prints nothing
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a warning otherwise
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # Ray's C++ side writes to the terminal while it tries to connect
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # ledger and TensorBoard have it all
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # search.tuner handles Ctrl-C
@@ -49,6 +50,7 @@ def started(machine: Machine) -> Iterator[None]:
 @contextmanager
 def connected(address: str) -> Iterator[Machine]:
     """A cluster that runs already, and what it has."""
+    _check_address(address)
     with _quiet():
         # A cluster asks for its token by default; Ray itself would present one to addresses that it found itself only.
         maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
@@ -81,12 +83,26 @@ def log_to(path: Path) -> Iterator[None]:
         handler.close()
 
 
+def _check_address(address: str) -> None:
+    """Ray itself would try for minutes to reach an address where nobody listens."""
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if not re.fullmatch(r"[\w.-]+|\[[\da-fA-F:]+\]", host) or not port.isdecimal():
+        raise UserError(f"--address {address}: allowed is 'auto' or host:port of a cluster's head")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(f"--address {address}: no Ray cluster to be reached there ({error})") from None
+
+
 _SILENT: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
     os.environ.update(_ENVIRONMENT)
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
     worker._worker_logs_enabled = False  # what raylets say of workers that died: it comes even without log_to_driver
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

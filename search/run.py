@@ -88,11 +88,11 @@ def search(flags: Flags, inputs: Inputs, console: Console) -> int:
         machine = stack.enter_context(cluster.connected(flags.address)) if flags.address else local_machine()
         shares = share(machine, flags.trials, flags.concurrent, flags.trials_per_gpu)
         check_precision(flags, shares)
-        info = describe_run(flags, inputs, shares)
-        run = create_run(flags.runs_dir, flags.run or default_name(), info, inputs.space.source)
-        announce(run, info, inputs, machine, shares, console)
+        name, info = flags.run or default_name(), describe_run(flags, inputs, shares)
+        announce((flags.runs_dir / name).resolve(), info, inputs, machine, shares, console)
         if flags.address is None:
             stack.enter_context(cluster.started(machine))
+        run = create_run(flags.runs_dir, name, info, inputs.space.source)
         settings = TrialSettings(
             run=run.path,
             epochs=info.epochs,
@@ -159,9 +159,9 @@ def describe_run(flags: Flags, inputs: Inputs, shares: Shares) -> RunInfo:
     return RunInfo(
         started=datetime.now().isoformat(timespec="microseconds"),
         space=str(inputs.space.path),
-        data=corpus.name if corpus.name == "demo" else str(Path(corpus.name).resolve()),
+        data=lasting_name(corpus.name),
         data_fingerprint=corpus.fingerprint(),
-        encoder=str(Path(encoder.name).resolve()) if Path(encoder.name).is_dir() else encoder.name,
+        encoder=lasting_name(encoder.name),
         encoder_fingerprint=encoder.fingerprint(),
         tasks=[task.name for task in corpus.tasks],
         trials=flags.trials,
@@ -176,22 +176,28 @@ def describe_run(flags: Flags, inputs: Inputs, shares: Shares) -> RunInfo:
     )
 
 
+def lasting_name(name: str) -> str:
+    """What finds data or encoder again from any directory: `demo`, a hub id, or a folder's absolute path."""
+    return str(Path(name).resolve()) if name != "demo" and Path(name).is_dir() else name
+
+
 def default_epoch_examples(problem: Problem) -> int:
     """A third of the training examples, so that a trial sees all of them in a few epochs, up to a limit."""
     return max(1, min(sum(problem.train_size.values()) // 3, MOST_EPOCH_EXAMPLES))
 
 
-def announce(run: RunFolder, info: RunInfo, inputs: Inputs, machine: Machine, shares: Shares, console: Console) -> None:
+def announce(path: Path, info: RunInfo, inputs: Inputs, machine: Machine, shares: Shares, console: Console) -> None:
     """Says what was taken where the flags left it open."""
     sizes = ", ".join(f"{task} {train}" for task, train in inputs.problem.train_size.items())
     encoder = inputs.encoder
     for what, value in (
-        ("run", run.path),
+        ("run", path),
         ("space", f"{info.space}, {len(inputs.space.points)} points to try first"),
         ("data", f"{info.data} ({sizes} training examples)"),
         ("encoder", f"{info.encoder} ({encoder.num_layers} layers, {encoder.hidden_size} wide)"),
         ("trials", f"{info.trials} of at most {info.epochs} epochs of {info.epoch_examples} examples"),
         ("machine", f"{machine}: {shares}"),
+        ("watch", f"tensorboard --logdir {path.parent}"),
     ):
         console.print(f"{what:8} {value}", soft_wrap=True, highlight=False, markup=False)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from model.config import TrialConfig
 from model.data.corpus import Corpus
@@ -15,6 +16,9 @@ from model.network.pretrained import Encoder, read_encoder
 from tests.support import tiny_config, tiny_corpus, tiny_encoder
 
 torch.set_num_threads(1)
+# The same examples at every run, and no clock: other work on the machine makes no test fail.
+settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")

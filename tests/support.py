@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tokenizers.implementations import BertWordPieceTokenizer
+from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 
 from model.config import EncoderConfig, HeadConfig, OptimizationConfig, TaskConfig, TrialConfig
 from model.data.corpus import Corpus, Example, Split
@@ -54,7 +54,7 @@ def tiny_encoder(
         "pad_token_id": 0,
     }
     tokenizer = BertWordPieceTokenizer({token: i for i, token in enumerate(VOCABULARY)}, lowercase=True)
-    encoder = Encoder(name="tiny", config=config, weights={}, tokenizer=tokenizer.to_str(), lowercase=True)
+    encoder = Encoder(name="tiny", config=config, weights={}, tokenizer=tokenizer.to_str())
     return Encoder(**{**vars(encoder), "weights": _random_weights(encoder.shape, seed, scale)})
 
 
@@ -68,7 +68,7 @@ def _random_weights(shape: BertShape, seed: int, scale: float) -> dict[str, np.n
 
 def tiny_corpus(train: int = 60, dev: int = 24, test: int = 12) -> Corpus:
     """Made-up sentences for the three tasks, whose labels can be told from their words."""
-    rows = {"train": train, "dev": dev, "test": test}
+    rows: dict[Split, int] = {"train": train, "dev": dev, "test": test}
     make = {"sentiment": _review, "paraphrase": _paraphrase, "similarity": _similar}
     examples: dict[str, dict[Split, list[Example]]] = {}
     for task in CS224N:
@@ -121,8 +121,8 @@ def tiny_config(
         head=HeadConfig(**(head or {})),
         tasks={
             "sentiment": TaskConfig(**(sentiment or {})),
-            "paraphrase": TaskConfig(**{"pair_encoding": "cross", "loss": "bce"} | dict(paraphrase or {})),
-            "similarity": TaskConfig(**{"pair_encoding": "bi", "loss": "mse"} | dict(similarity or {})),
+            "paraphrase": TaskConfig.from_dict({"pair_encoding": "cross", "loss": "bce"} | dict(paraphrase or {})),
+            "similarity": TaskConfig.from_dict({"pair_encoding": "bi", "loss": "mse"} | dict(similarity or {})),
         },
         optimization=OptimizationConfig(
             **{"learning_rate": 1e-3, "head_learning_rate": 1e-2, "batch_size": 8} | optimization

@@ -75,8 +75,8 @@ def _encode(tokens: Tokens, sentences: Ragged, i: int) -> tuple[np.ndarray, int]
 def _cross_encode(tokens: Tokens, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, int]:
     """[CLS] a [SEP] b [SEP], and where the second segment begins. What is too long loses from its longer sentence."""
     room = tokens.max_length - 3
-    half = room // 2
     if len(a) + len(b) > room:
+        half = (room + (len(a) > len(b))) // 2  # the longer one gets the odd token, as in Hugging Face's tokenizers
         a, b = a[: max(half, room - len(b))], b[: max(room - half, room - len(a))]
     ids = np.concatenate(([tokens.cls_id], a, [tokens.sep_id], b, [tokens.sep_id]))
     return ids, len(a) + 2

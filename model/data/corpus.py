@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -64,7 +65,7 @@ def read_corpus(data: str, splits: Iterable[Split] = ("train", "dev")) -> Corpus
 
     Raises UserError with file and line for a missing file or column, a missing label, or one out of range.
     """
-    read = _read_demo if data == "demo" else _read_folder
+    read, splits = _read_demo if data == "demo" else _read_folder, tuple(splits)
     examples: dict[str, dict[Split, list[Example]]] = {
         task.name: {split: read(data, task, split) for split in splits} for task in CS224N
     }
@@ -108,26 +109,33 @@ def _read_folder(data: str, task: Task, split: Split) -> list[Example]:
 def _read_file(path: Path, task: Task, *, labelled: bool) -> list[Example]:
     columns = ("id", *task.sentence_columns, *((task.label_column,) if labelled else ()))
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return _read_rows(csv.DictReader(file, delimiter="\t", strict=True), path, task, columns, labelled)
+        text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; task {task.name!r} needs it") from None
+    except OSError as error:
+        raise UserError(f"{path}: not readable ({error.strerror})") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
+    return _read_rows(rows, path, task, columns, labelled)
 
 
 def _read_rows(
     rows: csv.DictReader[str], path: Path, task: Task, columns: Sequence[str], labelled: bool
 ) -> list[Example]:
     try:
-        missing = [c for c in columns if c not in (rows.fieldnames or [])]
+        fields = rows.fieldnames or []
+        missing = [c for c in columns if c not in fields]
         if missing:
-            found = ", ".join(repr(c) for c in rows.fieldnames or [] if c) or "none"
+            found = ", ".join(repr(c) for c in fields if c) or "none"
             raise UserError(f"{path}:1: no column {missing[0]!r} (tab-separated columns found: {found})")
         examples: list[Example] = []
         seen: dict[str, int] = {}
         for row in rows:
             where = f"{path}:{rows.line_num}"
+            if rows.restkey in row:
+                count = len(fields) + len(row[rows.restkey])
+                raise UserError(f"{where}: {count} fields in a row of {len(fields)} columns")
             for column in columns:
                 if not (row[column] or "").strip():
                     raise UserError(f"{where}: nothing in column {column!r}")
@@ -138,7 +146,7 @@ def _read_rows(
             label = _parse_label(row[task.label_column], task, where) if labelled else None
             examples.append(Example(example_id, tuple(row[c].strip() for c in task.sentence_columns), label))
     except csv.Error as error:
-        raise UserError(f"{path}:{rows.line_num}: not readable as tab-separated text ({error})") from None
+        raise UserError(f"{path}:{rows.line_num + 1}: not readable as tab-separated text ({error})") from None
     if not examples:
         raise UserError(f"{path}: no rows below the header")
     return examples

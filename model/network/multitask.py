@@ -63,6 +63,10 @@ class MultitaskBert(nn.Module):
         if state.keys() != expected:
             difference = sorted(state.keys() ^ expected)
             raise ValueError(f"these weights belong to another configuration: {difference[0]!r} is in one of them only")
+        for name, tensor in self.trainable_state().items():
+            if state[name].shape != tensor.shape:
+                shapes = f"{tuple(state[name].shape)}, not {tuple(tensor.shape)}"
+                raise ValueError(f"these weights belong to another configuration: {name!r} has shape {shapes}")
         self.load_state_dict(state, strict=False)
 
     def trainable_parameters(self) -> int:

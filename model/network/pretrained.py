@@ -21,11 +21,11 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
-from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 
 from model.data.demo import ENCODER as DEMO_ENCODER
 from model.errors import UserError
 from model.network.bert import ACTIVATIONS, Bert, BertShape
+from model.network.tokenizer import TOKENIZER_FILES, read_tokenizer, write_tokenizer
 
 _KEYS = (
     ("embeddings.word_embeddings.weight", "embeddings.word.weight"),
@@ -46,7 +46,6 @@ _NOT_THE_ENCODER = re.compile(r"(cls|classifier|qa_outputs)\.|embeddings\.positi
 """Keys that belong to the heads of other tasks, or hold no weights."""
 
 _CONFIG_FILE, _WEIGHTS_FILE, _INDEX_FILE = "config.json", "model.safetensors", "model.safetensors.index.json"
-_TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,6 @@ class Encoder:
     """fp32, under the names that `Bert`'s parameters have."""
     tokenizer: str = field(repr=False)
     """The text of a tokenizer.json."""
-    lowercase: bool
-    """Whether the tokenizer lowers the case of its input."""
 
     @property
     def shape(self) -> BertShape:
@@ -98,12 +95,12 @@ def read_encoder(name: str) -> Encoder:
     config = _read_json(folder / _CONFIG_FILE)
     shape = _shape(config, str(folder))
     weights = _translate(_read_weights(folder), folder, shape)
-    tokenizer, lowercase = _read_tokenizer(folder)
-    if tokenizer.get_vocab_size() > shape.vocab_size:
-        raise UserError(
-            f"{folder}: the tokenizer knows {tokenizer.get_vocab_size()} tokens, the model only {shape.vocab_size}"
-        )
-    return Encoder(name=name, config=config, weights=weights, tokenizer=tokenizer.to_str(), lowercase=lowercase)
+    tokenizer_config = folder / "tokenizer_config.json"
+    tokenizer = read_tokenizer(folder, _read_json(tokenizer_config) if tokenizer_config.exists() else {})
+    known = max(tokenizer.get_vocab().values()) + 1
+    if known > shape.vocab_size:
+        raise UserError(f"{folder}: the tokenizer knows {known} tokens, the model only {shape.vocab_size}")
+    return Encoder(name=name, config=config, weights=weights, tokenizer=tokenizer.to_str())
 
 
 def write_encoder(folder: Path, encoder: Encoder, weights: Mapping[str, torch.Tensor]) -> None:
@@ -117,25 +114,17 @@ def write_encoder(folder: Path, encoder: Encoder, weights: Mapping[str, torch.Te
     (folder / _CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
     named = {_to_hugging_face(key): tensor.detach().cpu().contiguous() for key, tensor in weights.items()}
     save_file(named, folder / _WEIGHTS_FILE, metadata={"format": "pt"})
-    (folder / "tokenizer.json").write_text(encoder.tokenizer, encoding="utf-8")
-    vocab = Tokenizer.from_str(encoder.tokenizer).get_vocab()
-    (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in sorted(vocab, key=vocab.__getitem__)))
-    tokenizer_config = {
-        "tokenizer_class": "BertTokenizer",
-        "do_lower_case": encoder.lowercase,
-        "model_max_length": encoder.shape.max_positions,
-    }
-    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer_config, indent=2) + "\n")
+    write_tokenizer(folder, Tokenizer.from_str(encoder.tokenizer), encoder.shape.max_positions)
 
 
 def _download(name: str) -> Path:
     """The local folder of a hub repository, from which only what we read was fetched."""
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
+    if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name):
         raise UserError(f"--encoder {name}: no such folder")
     try:
         config = huggingface_hub.hf_hub_download(name, _CONFIG_FILE)
         _shape(_read_json(Path(config)), name)  # before the weights are fetched
-        wanted = [_CONFIG_FILE, _WEIGHTS_FILE, _INDEX_FILE, "model-*.safetensors", *_TOKENIZER_FILES]
+        wanted = [_CONFIG_FILE, _WEIGHTS_FILE, _INDEX_FILE, "model-*.safetensors", *TOKENIZER_FILES]
         return Path(huggingface_hub.snapshot_download(name, allow_patterns=wanted))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -161,27 +150,32 @@ def _shape(config: Mapping[str, Any], where: str) -> BertShape:
     position_type = config.get("position_embedding_type", "absolute")
     if position_type != "absolute":
         raise UserError(f"{where}: position_embedding_type is {position_type!r}; only 'absolute' is BERT's")
-    if config.get("hidden_act", "gelu") not in ACTIVATIONS:
+    if config.get("is_decoder"):
+        raise UserError(f"{where}: is_decoder is {config['is_decoder']!r}; only an encoder can be fine-tuned here")
+    if config.get("hidden_act", "gelu") not in tuple(ACTIVATIONS):
         raise UserError(f"{where}: hidden_act is {config['hidden_act']!r}; known are {', '.join(ACTIVATIONS)}")
     sizes = {}
-    for ours, theirs in (
-        ("vocab_size", "vocab_size"),
-        ("hidden_size", "hidden_size"),
-        ("num_layers", "num_hidden_layers"),
-        ("num_heads", "num_attention_heads"),
-        ("intermediate_size", "intermediate_size"),
-        ("max_positions", "max_position_embeddings"),
+    for ours, theirs, least in (
+        ("vocab_size", "vocab_size", 1),
+        ("hidden_size", "hidden_size", 1),
+        ("num_layers", "num_hidden_layers", 1),
+        ("num_heads", "num_attention_heads", 1),
+        ("intermediate_size", "intermediate_size", 1),
+        ("max_positions", "max_position_embeddings", 1),
+        ("num_segments", "type_vocab_size", 2),
     ):
-        value = config.get(theirs)
-        if not isinstance(value, int) or value < 1:
-            raise UserError(f"{where}: {theirs} is {value!r} in {_CONFIG_FILE}; allowed is a whole number from 1")
+        value = config.get(theirs, 2 if theirs == "type_vocab_size" else None)
+        if type(value) is not int or value < least:
+            raise UserError(f"{where}: {theirs} is {value!r} in {_CONFIG_FILE}; allowed is a whole number from {least}")
         sizes[ours] = value
+    eps = config.get("layer_norm_eps", 1e-12)
+    if not isinstance(eps, float | int) or eps <= 0:
+        raise UserError(f"{where}: layer_norm_eps is {eps!r} in {_CONFIG_FILE}; allowed is a number above 0")
     if sizes["hidden_size"] % sizes["num_heads"]:
         raise UserError(f"{where}: hidden_size {sizes['hidden_size']} is no multiple of {sizes['num_heads']} heads")
     return BertShape(
         **sizes,
-        num_segments=config.get("type_vocab_size", 2),
-        layer_norm_eps=config.get("layer_norm_eps", 1e-12),
+        layer_norm_eps=eps,
         activation=config.get("hidden_act", "gelu"),
     )
 
@@ -191,7 +185,10 @@ def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
     if (folder / _WEIGHTS_FILE).exists():
         files = [folder / _WEIGHTS_FILE]
     elif index.exists():
-        files = [folder / name for name in sorted(set(_read_json(index).get("weight_map", {}).values()))]
+        weight_map = _read_json(index).get("weight_map")
+        if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+            raise UserError(f"{index}: weight_map is no table from key to file")
+        files = [folder / name for name in sorted(set(weight_map.values()))]
     else:
         found = "; pytorch_model.bin is not read, since pickles can run code" if any(folder.glob("*.bin")) else ""
         raise UserError(f"{folder}: neither {_WEIGHTS_FILE} nor {_INDEX_FILE}{found}")
@@ -219,6 +216,8 @@ def _translate(theirs: Mapping[str, torch.Tensor], folder: Path, shape: BertShap
         ours = _from_hugging_face(bare)
         if ours not in expected:
             raise UserError(f"{folder}: no place in a BERT of {shape.num_layers} layers for the key {key!r}")
+        if ours in weights:
+            raise UserError(f"{folder}: the key {bare!r} stands in it twice, with 'bert.' and without")
         if tuple(tensor.shape) != expected[ours]:
             raise UserError(
                 f"{folder}: {key!r} has shape {tuple(tensor.shape)}; {expected[ours]} follows from its config"
@@ -258,24 +257,3 @@ def _rename(key: str, table: list[tuple[str, str]]) -> str:
         if match:
             return target.replace("#", match[1] if match.groups() else "") + key[match.end() :]
     return key
-
-
-def _read_tokenizer(folder: Path) -> tuple[Tokenizer, bool]:
-    config = _read_json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").exists() else {}
-    lowercase = bool(config.get("do_lower_case", True))
-    if (folder / "tokenizer.json").exists():
-        try:
-            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        except Exception as error:  # the library raises nothing narrower
-            raise UserError(f"{folder / 'tokenizer.json'}: not a tokenizer ({error})") from None
-    elif (folder / "vocab.txt").exists():
-        wordpiece = BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=lowercase)
-        tokenizer = Tokenizer.from_str(wordpiece.to_str())
-    else:
-        raise UserError(f"{folder}: neither tokenizer.json nor vocab.txt")
-    for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"):
-        if tokenizer.token_to_id(token) is None:
-            raise UserError(f"{folder}: the tokenizer has no {token} token")
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer, lowercase

@@ -1,8 +1,8 @@
 """A trained model as a folder: everything that predicting takes, and nothing to unpickle.
 
-    encoder/            a Hugging Face folder, tokenizer included: `transformers.AutoModel.from_pretrained` loads it
-    heads.safetensors   common layers and task heads
-    config.json         the TrialConfig
+encoder/            a Hugging Face folder, tokenizer included: `transformers.AutoModel.from_pretrained` loads it
+heads.safetensors   common layers and task heads
+config.json         the TrialConfig
 """
 
 from __future__ import annotations

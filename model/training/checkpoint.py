@@ -25,8 +25,8 @@ def save_state(folder: Path, tensors: Mapping[str, Tensor], values: Mapping[str,
     partial.mkdir(parents=True)
     save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, partial / _TENSORS)
     (partial / _VALUES).write_text(json.dumps(values))
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
+    if folder.exists():  # where it does not, `old` may be all there is
+        shutil.rmtree(old, ignore_errors=True)
         os.replace(folder, old)
     os.replace(partial, folder)
     shutil.rmtree(old, ignore_errors=True)
@@ -34,4 +34,7 @@ def save_state(folder: Path, tensors: Mapping[str, Tensor], values: Mapping[str,
 
 def load_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """What `save_state` wrote. Raises FileNotFoundError where there is none."""
+    if not folder.exists():  # it was interrupted between its two renames
+        old = folder.with_name(f"{folder.name}.old")
+        folder = old if old.exists() else folder
     return load_file(folder / _TENSORS), json.loads((folder / _VALUES).read_text())

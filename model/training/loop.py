@@ -111,7 +111,7 @@ class Training(Iterator[Epoch]):
 
     def __next__(self) -> Epoch:
         """Trains one epoch and evaluates it on dev. Raises Diverged where losses or predictions are not finite."""
-        if self.epochs_done == self._epochs:
+        if self.epochs_done >= self._epochs:
             raise StopIteration
         number = self.epochs_done + 1
         start = time.perf_counter()

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from analysis.predictions import write_predictions
-from model.data.corpus import Corpus, Example
+from model.data.corpus import Corpus, Example, Split
 from model.data.tasks import CS224N
 
 
 def test_files_are_in_the_courses_format(tmp_path: Path) -> None:
-    examples = {
+    examples: dict[str, dict[Split, list[Example]]] = {
         task.name: {"dev": [Example("a1", ("s",) * len(task.sentence_columns), 0.0), Example("b2", ("s",), 0.0)]}
         for task in CS224N
     }
@@ -28,7 +28,9 @@ def test_files_are_in_the_courses_format(tmp_path: Path) -> None:
 
 
 def test_the_student_file_is_the_courses_test(tmp_path: Path) -> None:
-    examples = {task.name: {"student": [Example("x", ("s",), None)]} for task in CS224N}
+    examples: dict[str, dict[Split, list[Example]]] = {
+        task.name: {"student": [Example("x", ("s",), None)]} for task in CS224N
+    }
     paths = write_predictions(
         tmp_path,
         Corpus("made up", CS224N, examples),

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from search.run import main
+from search.ledger import End, Ledger, TrialError
+from search.run import exit_code, main
+from tests.search.events import suggested
 from tests.search.test_space import GOOD
 
 
@@ -38,6 +40,14 @@ def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
             ("--data", "nowhere"),
             "error: --data nowhere: no such folder; give a folder with the CS224N files, or 'demo'\n",
         ),
+        (
+            ("--address", "ray://there:1"),
+            "error: --address ray://there:1: allowed is 'auto' or host:port of a cluster's head\n",
+        ),
+        (
+            ("--address", "127.0.0.1:1"),
+            "error: --address 127.0.0.1:1: no Ray cluster to be reached there ([Errno 111] Connection refused)\n",
+        ),
         (("--concurrent", "9999"), "error: --concurrent 9999: allowed is 1 to "),
     ],
 )
@@ -56,6 +66,18 @@ def test_one_message_and_no_run_folder(
 )
 def test_flags_that_do_not_parse(capsys: pytest.CaptureFixture[str], flags: tuple[str, ...], words: str) -> None:
     assert words in refused(capsys, *flags)
+
+
+def test_every_trial_failed(capsys: pytest.CaptureFixture[str], ledger: Ledger) -> None:
+    error = TrialError(type="ValueError", message="boom", traceback="Traceback ...\nValueError: boom")
+    for name in ("t001", "t002"):
+        ledger.append(suggested(name))
+        ledger.append(End(trial=name, state="failed", error=error))
+    assert exit_code(list(ledger.records.values())) == 1
+    assert capsys.readouterr().err == f"error: every trial failed, the first with\n{error.traceback}\n"
+    ledger.append(suggested("t003"))
+    ledger.append(End(trial="t003", state="diverged"))
+    assert exit_code(list(ledger.records.values())) == 0
 
 
 def test_a_run_that_exists(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

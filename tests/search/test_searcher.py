@@ -96,7 +96,7 @@ def test_a_seed_is_a_search(space: Space, problem: Problem, tmp_path: Path) -> N
     def drawn(name: str, seed: int) -> list[object]:
         with Ledger(tmp_path / name) as ledger:
             searcher = OptunaSearcher(space, problem, ledger, seed)
-            for i in range(16):  # past the ten that TPE draws at random
+            for i in range(16):  # past those that are drawn at random
                 searcher.suggest(str(i))
                 end(searcher, ledger, str(i), "completed", [i % 5 / 5])
             return [record.params for record in ledger.records.values()]

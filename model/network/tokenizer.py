@@ -1,0 +1,71 @@
+"""WordPiece tokenizers of Hugging Face's BERT folders, in and out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
+from tokenizers.models import WordPiece
+
+from model.errors import UserError
+
+TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
+
+
+def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
+    """The tokenizer of a Hugging Face folder: its tokenizer.json, or what its vocab.txt and `config` (the content of
+    its tokenizer_config.json) come to.
+
+    Raises UserError, naming the file, where there is none, or one without BERT's special tokens.
+    """
+    file = next((folder / name for name in ("tokenizer.json", "vocab.txt") if (folder / name).exists()), None)
+    if file is None:
+        raise UserError(f"{folder}: neither tokenizer.json nor vocab.txt")
+    try:
+        vocab = WordPiece.read_file(str(file)) if file.suffix == ".txt" else Tokenizer.from_file(str(file)).get_vocab()
+    except Exception as error:  # the library raises nothing narrower
+        raise UserError(f"{file}: not a tokenizer ({error})") from None
+    for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"):
+        if token not in vocab:
+            raise UserError(f"{folder}: the tokenizer has no {token} token")
+    if file.suffix == ".txt":
+        wordpiece = BertWordPieceTokenizer(
+            vocab,
+            lowercase=config.get("do_lower_case", True),
+            strip_accents=config.get("strip_accents"),
+            handle_chinese_chars=config.get("tokenize_chinese_chars", True),
+        )
+        tokenizer = Tokenizer.from_str(wordpiece.to_str())
+    else:
+        tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def write_tokenizer(folder: Path, tokenizer: Tokenizer, max_length: int) -> None:
+    """Writes `tokenizer` so that `transformers.AutoTokenizer` makes the same of every text."""
+    (folder / "tokenizer.json").write_text(tokenizer.to_str(), encoding="utf-8")
+    vocab = tokenizer.get_vocab()
+    lines = "".join(f"{token}\n" for token in sorted(vocab, key=vocab.__getitem__))
+    (folder / "vocab.txt").write_text(lines, encoding="utf-8")
+    normalizer = _normalizer(tokenizer)
+    config = {
+        "tokenizer_class": "BertTokenizer",
+        "do_lower_case": normalizer.get("lowercase", True),
+        "strip_accents": normalizer.get("strip_accents"),
+        "tokenize_chinese_chars": normalizer.get("handle_chinese_chars", True),
+        "model_max_length": max_length,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def _normalizer(tokenizer: Tokenizer) -> dict[str, Any]:
+    """What BERT's normalizer is set to; empty where the tokenizer has another."""
+    normalizer = json.loads(tokenizer.to_str())["normalizer"] or {}
+    steps = [normalizer, *normalizer.get("normalizers", [])]
+    return next((step for step in steps if step["type"] == "BertNormalizer"), {})
