@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from model.config import Loss, TrialConfig
+from model.data.corpus import Corpus
 from model.data.tasks import Binary, Classes, Number, Task
+
+if TYPE_CHECKING:  # it imports torch, which spaces can do without
+    from model.network.pretrained import Encoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +25,17 @@ class Problem:
     """Training examples by task name."""
     dev_size: Mapping[str, int]
     """Dev examples by task name."""
+
+    @classmethod
+    def of(cls, corpus: Corpus, encoder: Encoder) -> Problem:
+        """What searching on `corpus` from `encoder` gives."""
+        return cls(
+            tasks=corpus.tasks,
+            num_layers=encoder.num_layers,
+            hidden_size=encoder.hidden_size,
+            train_size=corpus.size("train"),
+            dev_size=corpus.size("dev"),
+        )
 
 
 def losses_for(task: Task) -> tuple[Loss, ...]:

@@ -52,13 +52,7 @@ def start(flags: Flags, console: Console) -> int:
     from model.network.pretrained import read_encoder
 
     encoder = read_encoder(flags.encoder or ("demo" if corpus.name == "demo" else "bert-base-uncased"))
-    problem = Problem(
-        tasks=corpus.tasks,
-        num_layers=encoder.num_layers,
-        hidden_size=encoder.hidden_size,
-        train_size=corpus.size("train"),
-        dev_size=corpus.size("dev"),
-    )
+    problem = Problem.of(corpus, encoder)
     check_space(space, problem)
     if flags.dry_run is not None:
         dry_run(space, problem, flags.dry_run, flags.seed, console)

@@ -24,14 +24,11 @@ def test_its_space_is_a_space(tmp_path: Path, corpus: Corpus, encoder: Encoder) 
     end = next(i for i, line in enumerate(lines) if line and not line.startswith("    "))
     path = tmp_path / "readme.py"
     path.write_text(textwrap.dedent("\n".join(lines[:end])))
-    problem = Problem(
-        tasks=corpus.tasks,
-        num_layers=encoder.num_layers,
-        hidden_size=encoder.hidden_size,
-        train_size=corpus.size("train"),
-        dev_size=corpus.size("dev"),
-    )
-    assert set(check_space(load_space(path), problem)) == {"pair_encoding", "freeze_depth", "learning_rate"}
+    assert set(check_space(load_space(path), Problem.of(corpus, encoder))) == {
+        "pair_encoding",
+        "freeze_depth",
+        "learning_rate",
+    }
     assert load_space(path).points.keys() == {"usual"}
 
 
