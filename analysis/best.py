@@ -15,9 +15,9 @@ from rich.syntax import Syntax
 from analysis.winner import refit_winner
 from model.config import TrialConfig
 from model.errors import UserError, reported
-from search.leaderboard import leaderboard_table
-from search.ledger import TrialRecord
-from search.run_folder import RunFolder, newest_run, open_run
+from search.leaderboard import leaderboard_table, make_console
+from search.ledger import TrialRecord, winner
+from search.run_folder import RunFolder, newest_run, next_command, open_run
 
 
 @dataclass(frozen=True)
@@ -40,23 +40,23 @@ def main(argv: list[str] | None = None) -> None:
     with reported():
         _check(arguments)
         run = open_run(arguments.runs_dir, arguments.run) if arguments.run else newest_run(arguments.runs_dir)
-        show_winner(run, arguments, Console())
+        show_winner(run, arguments, make_console())
 
 
 def show_winner(run: RunFolder, arguments: Arguments, console: Console) -> None:
     records = run.trials()
-    if not records or records[0].best is None:
-        raise UserError(f"{run.path}: no trial of this run has ended an epoch yet")
-    winner = records[0]
+    won = winner(records)
+    if won is None:
+        raise UserError(f"{run.path}: no trial of this run has ended an epoch and is sound")
     console.print(f"Run [bold]{run.name}[/bold], {_progress(records, run)}")
-    console.print(leaderboard_table(records, run.info().tasks))
-    console.print(f"The winner is [bold]{winner.name}[/bold], proposed by {winner.source}. Its configuration:")
-    config = TrialConfig.from_dict(winner.config)
+    console.print(leaderboard_table(records, run.info().tasks, width=console.width))
+    console.print(f"The winner is [bold]{won.name}[/bold], proposed by {won.source}. Its configuration:")
+    config = TrialConfig.from_dict(won.config)
     console.print(Syntax(json.dumps(config.to_dict(), indent=2), "json", background_color="default"))
     if arguments.refit:
-        refit_winner(run, winner, config, arguments.seeds, console)
+        refit_winner(run, won, config, arguments.seeds, console)
     else:
-        console.print(f"Next: python -m analysis.best {run.name} --refit trains it anew and evaluates it on test.")
+        console.print("Next:", next_command(run), soft_wrap=True, highlight=False)
 
 
 def _check(arguments: Arguments) -> None:

@@ -15,19 +15,20 @@ from model.data.corpus import Corpus, Split
 from model.data.tasks import Classes
 
 
-def write_predictions(folder: Path, corpus: Corpus, split: Split, predicted: Mapping[str, np.ndarray]) -> list[Path]:
-    """Writes `predicted` (by task, in the order of `split`'s examples) as `{task}-{dev|test}-output.csv` files.
+def write_predictions(folder: Path, corpus: Corpus, predicted: Mapping[Split, Mapping[str, np.ndarray]]) -> None:
+    """Writes predictions (by split, then task, in the order of the examples) as `{task}-{dev|test}-output.csv` files.
 
-    The student test file is the course's `test`.
+    The course's test is the student file; a task without one gets the labelled test instead.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = []
     for task in corpus.tasks:
-        path = folder / f"{task.output_stem}-{'test' if split == 'student' else split}-output.csv"
-        rows = zip(corpus.examples[task.name][split], predicted[task.name].tolist(), strict=True)
-        lines = [f"id \t {task.output_header} \n"]
-        for example, value in rows:
-            lines.append(f"{example.id} , {int(value) if isinstance(task.label, Classes) else value} \n")
-        path.write_text("".join(lines))
-        paths.append(path)
-    return paths
+        source: dict[str, Split] = {
+            "dev": "dev",
+            "test": "student" if corpus.examples[task.name]["student"] else "test",
+        }
+        for name, split in source.items():
+            rows = zip(corpus.examples[task.name][split], predicted[split][task.name].tolist(), strict=True)
+            lines = [f"id \t {task.output_header} \n"]
+            for example, value in rows:
+                lines.append(f"{example.id} , {int(value) if isinstance(task.label, Classes) else value} \n")
+            (folder / f"{task.output_stem}-{name}-output.csv").write_text("".join(lines))

@@ -18,7 +18,7 @@ from model.data.tokens import Tokens, tokenize
 from model.network.pretrained import Encoder
 from model.network.saved import read_model, write_model
 from model.training import evaluate
-from model.training.loop import Epoch, train
+from model.training.loop import Diverged, Epoch, train
 from model.training.precision import Precision, resolve_precision
 
 
@@ -61,7 +61,10 @@ def refit(
     on_epoch: Callable[[Epoch], None],
 ) -> Refit:
     """Trains `config` on `corpus`'s train split, keeps the epoch that is best on dev, as the search did, and writes it
-    to `folder`. The scores are those of the model read back from there."""
+    to `folder`. The scores are those of the model read back from there.
+
+    Raises Diverged where training leaves the finite numbers before an epoch has ended; after that, the epochs before
+    it stand, as they do in the search."""
     tokens = tokenize(corpus, encoder)
     training = train(
         config,
@@ -74,11 +77,15 @@ def refit(
         device=device,
     )
     best, best_weights = None, {}
-    for epoch in training:
-        on_epoch(epoch)
-        if best is None or epoch.overall > best.overall:
-            best = epoch
-            best_weights = {name: tensor.clone() for name, tensor in training.model.trainable_state().items()}
+    try:
+        for epoch in training:
+            on_epoch(epoch)
+            if best is None or epoch.overall > best.overall:
+                best = epoch
+                best_weights = {name: tensor.clone() for name, tensor in training.model.trainable_state().items()}
+    except Diverged:
+        if best is None:
+            raise
     assert best is not None, "a run has at least one epoch"
     training.model.load_trainable_state(best_weights)
     write_model(folder, training.model, encoder)

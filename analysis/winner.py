@@ -21,8 +21,9 @@ from model.config import TrialConfig
 from model.data.corpus import Corpus, read_corpus
 from model.errors import UserError
 from model.network.pretrained import Encoder, read_encoder
+from model.training.cores import usable_cores
 from model.training.evaluate import overall_2023
-from model.training.loop import Epoch
+from model.training.loop import Diverged, Epoch
 from model.training.precision import Precision
 from search.ledger import Report, TrialRecord
 from search.run_folder import RunFolder, RunInfo
@@ -37,6 +38,7 @@ def refit_winner(run: RunFolder, winner: TrialRecord, config: TrialConfig, seeds
     """
     info = run.info()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.set_num_threads(usable_cores())
     corpus, encoder = _read_inputs(info)
     partial = run.path / "refit.partial"
     shutil.rmtree(partial, ignore_errors=True)
@@ -44,24 +46,28 @@ def refit_winner(run: RunFolder, winner: TrialRecord, config: TrialConfig, seeds
     for number in range(1, seeds + 1):
         seed = info.seed + number
         console.print(f"Refit {number} of {seeds}, seed {seed}: {info.epochs} epochs on {device}")
-        refits.append(
-            refit(
-                config,
-                corpus,
-                encoder,
-                partial / f"seed-{seed}",
-                epochs=info.epochs,
-                epoch_examples=info.epoch_examples,
-                seed=seed,
-                precision=cast(Precision, info.precision),
-                device=device,
-                on_epoch=lambda epoch: console.print(_epoch_line(epoch), highlight=False),
+        try:
+            refits.append(
+                refit(
+                    config,
+                    corpus,
+                    encoder,
+                    partial / f"seed-{seed}",
+                    epochs=info.epochs,
+                    epoch_examples=info.epoch_examples,
+                    seed=seed,
+                    precision=cast(Precision, info.precision),
+                    device=device,
+                    on_epoch=lambda epoch: console.print(_epoch_line(epoch), highlight=False),
+                )
             )
-        )
+        except Diverged as diverged:
+            console.print(f"  diverged, not counted: {diverged}")
+    if not refits:
+        raise UserError(f"{run.name}: the winner diverges with every seed tried; --seeds N tries more")
     best = max(refits, key=lambda one: one.dev.overall)
     os.replace(best.folder, partial / "model")
-    for split in ("dev", "student" if any(corpus.size("student").values()) else "test"):
-        write_predictions(partial / "predictions", corpus, split, best.predicted[split])
+    write_predictions(partial / "predictions", corpus, best.predicted)
     assert winner.best is not None, "only a trial with a report can win"
     (partial / "scores.json").write_text(json.dumps(_figures(run, winner, winner.best, refits, best), indent=2) + "\n")
     for one in refits:
@@ -138,7 +144,7 @@ def _table(corpus: Corpus, searched: Report, refits: Sequence[Refit], best: Refi
 
 def _explain(corpus: Corpus, refits: Sequence[Refit], folder: Path, console: Console) -> None:
     rows = " + ".join(str(size) for size in corpus.size("test").values())
-    console.print(f"Test: {rows} labelled sentences and pairs that neither training nor search ever saw.")
+    console.print(f"Test: {rows} labelled rows that neither training nor search was given.")
     console.print("2024: the mean of the scores, r entering as (r + 1) / 2. 2023: the mean of the scores as they are.")
     if len(refits) > 1:
         for split in ("dev", "test"):

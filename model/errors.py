@@ -14,9 +14,11 @@ class UserError(Exception):
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Around a command line's work: prints a UserError as one message and exits with code 2."""
+    """Around a command line's work: a UserError is one message and exit code 2, Ctrl-C exit code 130."""
     try:
         yield
+    except KeyboardInterrupt:
+        sys.exit(130)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from model.config import Loss, TrialConfig
 from model.data.corpus import Corpus
 from model.data.tasks import Binary, Classes, Number, Task
-
-if TYPE_CHECKING:  # it imports torch, which spaces can do without
-    from model.network.pretrained import Encoder
+from model.network.shape import BertShape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +24,12 @@ class Problem:
     """Dev examples by task name."""
 
     @classmethod
-    def of(cls, corpus: Corpus, encoder: Encoder) -> Problem:
-        """What searching on `corpus` from `encoder` gives."""
+    def of(cls, corpus: Corpus, shape: BertShape) -> Problem:
+        """What a search on `corpus` from an encoder of `shape` is given."""
         return cls(
             tasks=corpus.tasks,
-            num_layers=encoder.num_layers,
-            hidden_size=encoder.hidden_size,
+            num_layers=shape.num_layers,
+            hidden_size=shape.hidden_size,
             train_size=corpus.size("train"),
             dev_size=corpus.size("dev"),
         )

@@ -7,7 +7,7 @@ import os
 import re
 import socket
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from ray._private import ray_constants, worker
 from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
 
 from model.errors import UserError
-from search.resources import Machine
+from search.resources import Machine, Node
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -59,11 +59,21 @@ def connected(address: str) -> Iterator[Machine]:
         except (ConnectionError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise UserError(f"--address {address}: no Ray cluster to be reached there ({reason})") from None
+        except RuntimeError as error:
+            if "Version mismatch" not in str(error):
+                raise
+            reason = " ".join(str(error).split())  # the versions come on lines of their own
+            raise UserError(f"--address {address}: {reason}") from None
         try:
-            resources = ray.cluster_resources()
-            yield Machine(cores=int(resources.get("CPU", 0)), gpus=int(resources.get("GPU", 0)))
+            yield _machine_of(ray.nodes())
         finally:
             ray.shutdown()
+
+
+def _machine_of(nodes: Iterable[Mapping[str, Any]]) -> Machine:
+    """Of Ray's description of a cluster, what is alive."""
+    resources = [node["Resources"] for node in nodes if node["Alive"]]
+    return Machine(tuple(Node(cores=int(has.get("CPU", 0)), gpus=int(has.get("GPU", 0))) for has in resources))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The first configurations that a search would try, shown without training any."""
+"""Configurations that a space can make, the POINTS, then random draws, shown without training any."""
 
 from __future__ import annotations
 

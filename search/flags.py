@@ -57,7 +57,7 @@ class Flags:
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """What trials compute in. auto: bf16 where the hardware has it, fp16 on other GPUs, else fp32."""
     dry_run: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: no dry run)")] = None
-    """Print the first N configurations that the search would try, and train none."""
+    """Print N configurations, the POINTS, then random draws, and train none."""
 
 
 def check_flags(flags: Flags) -> None:

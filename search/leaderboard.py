@@ -1,29 +1,57 @@
-"""The leaderboard of a run as a table."""
+"""Trials as a table, the best first."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from search.ledger import TrialRecord
+from search.ledger import TrialRecord, winner
+
+_PIPE_WIDTH = 120
+_WIDTH_FOR_SOURCES = 100
+"""Below it, a table leaves out who proposed a trial."""
+_WIDTH_FOR_NAMES = 80
+"""Below it, a table has the first letters of the tasks' names only."""
 
 
-def leaderboard_table(records: Sequence[TrialRecord], tasks: Sequence[str], *, most: int = 15) -> Table:
-    """The first `most` of `records`, which are in the leaderboard's order, each with the scores of its best epoch."""
+def make_console() -> Console:
+    """A terminal's own width; in a pipe, wide enough for the leaderboard."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_PIPE_WIDTH)
+
+
+def leaderboard_table(
+    records: Sequence[TrialRecord], tasks: Sequence[str], *, most: int = 15, width: int = _PIPE_WIDTH
+) -> Table:
+    """The first `most` of `records`, which are in the leaderboard's order, each with the scores of its best epoch, for
+    a console `width` columns wide. The winner is bold."""
     title = "Leaderboard" if len(records) <= most else f"Leaderboard: the best {most} of {len(records)} trials"
-    table = Table(title=title, title_justify="left")
-    for column in ("trial", "overall", *tasks, "epoch"):
-        table.add_column(column, justify="left" if column == "trial" else "right", no_wrap=True)
-    table.add_column("state", no_wrap=True)
-    table.add_column("proposed by")
-    for rank, record in enumerate(records[:most]):
-        best = record.best
-        figures = (
-            [f"{best.overall:.4f}", *(f"{best.scores[task]:.3f}" for task in tasks)]
-            if best
-            else ["-"] * (1 + len(tasks))
-        )
-        epochs = f"{best.epoch} of {record.epoch}" if best else "-"
-        table.add_row(record.name, *figures, epochs, record.state, record.source, style="bold" if rank == 0 else None)
+    table = trial_table(title, tasks, width)
+    won = winner(records)
+    for record in records[:most]:
+        epochs = f"{record.best.epoch} of {record.epoch}" if record.best else "-"
+        add_trial(table, record, tasks, epochs, "bold" if record is won else None)
     return table
+
+
+def trial_table(title: str, tasks: Sequence[str], width: int) -> Table:
+    """A table for trials, without rows."""
+    table = Table(title=title, title_justify="left")
+    heads = [task if width >= _WIDTH_FOR_NAMES else task[:5] for task in tasks]
+    for column in ("trial", "overall", *heads, "epoch", "state"):
+        table.add_column(column, justify="left" if column in ("trial", "state") else "right", no_wrap=True)
+    if width >= _WIDTH_FOR_SOURCES:
+        table.add_column("proposed by")  # the one column that gives way where room is short
+    return table
+
+
+def add_trial(table: Table, record: TrialRecord, tasks: Sequence[str], epoch: str, style: str | None) -> None:
+    """A row of a `trial_table`."""
+    best = record.best
+    scores = [f"{best.overall:.4f}", *(f"{best.scores[task]:.3f}" for task in tasks)] if best else []
+    source = Text(record.source, no_wrap=True, overflow="ellipsis")
+    cells = [record.name, *(scores or ["-"] * (1 + len(tasks))), epoch, record.state, source]
+    table.add_row(*cells[: len(table.columns)], style=style)

@@ -179,10 +179,18 @@ def leaderboard(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     """By best overall, best first; after them diverged and failed trials and those without a report."""
 
     def rank(record: TrialRecord) -> tuple[bool, float, str]:
-        unfit = record.best is None or record.state in ("diverged", "failed")
-        return (unfit, -record.best.overall if record.best else 0.0, record.name)
+        return (not _is_fit(record), -record.best.overall if record.best else 0.0, record.name)
 
     return sorted(records, key=rank)
+
+
+def winner(records: Iterable[TrialRecord]) -> TrialRecord | None:
+    """The best trial that can win: one with a report that neither diverged nor failed. None where there is none."""
+    return next((record for record in leaderboard(records) if _is_fit(record)), None)
+
+
+def _is_fit(record: TrialRecord) -> bool:
+    return record.best is not None and record.state not in ("diverged", "failed")
 
 
 Listener = Callable[[Event, TrialRecord], None]

@@ -14,10 +14,10 @@ from typing import Protocol, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
-from search.ledger import Decision, End, Event, Report, Suggested, TrialRecord, leaderboard
+from search.leaderboard import add_trial, trial_table
+from search.ledger import Decision, End, Event, Report, Suggested, TrialRecord, leaderboard, winner
 
 
 class Progress(AbstractContextManager["Progress"], Protocol):
@@ -96,22 +96,13 @@ class LiveTable:
         running = [record for record in ranked if record.state == "running"]
         ended = [record for record in ranked if record.state != "running"]
         shown = {record.name for record in [*running, *ended][:room]}
-        table = Table(title="Trials, the best first", title_justify="left")
-        for column in ("trial", "overall", *self._tasks, "epoch"):
-            table.add_column(column, justify="left" if column == "trial" else "right", no_wrap=True)
-        table.add_column("state", no_wrap=True)
-        table.add_column("proposed by", no_wrap=True)
-        for rank, record in enumerate(ranked):
+        table = trial_table("Trials, the best first", self._tasks, self._console.width)
+        won = winner(ranked)
+        for record in ranked:
             if record.name in shown:
-                style = "bold green" if rank == 0 and record.best else "dim" if record.state != "running" else None
-                table.add_row(*self._cells(record), style=style)
+                style = "bold green" if record is won else "dim" if record.state != "running" else None
+                add_trial(table, record, self._tasks, f"{record.epoch}/{self._epochs}", style)
         return Group(table, Text(summary(ranked, self._trials, self._epochs, time.monotonic() - self._start)))
-
-    def _cells(self, record: TrialRecord) -> list[str]:
-        best = record.best
-        figures = [best.overall, *(best.scores[task] for task in self._tasks)] if best else []
-        scores = [f"{figure:.3f}" for figure in figures] or ["-"] * (1 + len(self._tasks))
-        return [record.name, *scores, f"{record.epoch}/{self._epochs}", record.state, record.source]
 
 
 def end_text(record: TrialRecord) -> str:
@@ -133,8 +124,9 @@ def end_text(record: TrialRecord) -> str:
 def summary(ranked: Sequence[TrialRecord], trials: int, epochs: int, elapsed: float) -> str:
     """The line below the table: the best so far, how many trials ended and how, time gone and to come."""
     parts = []
-    if ranked and ranked[0].best:
-        parts.append(f"best so far {ranked[0].best.overall:.4f} ({ranked[0].name})")
+    won = winner(ranked)
+    if won and won.best:
+        parts.append(f"best so far {won.best.overall:.4f} ({won.name})")
     states = Counter(record.state for record in ranked)
     ended = ", ".join(f"{count} {state}" for state, count in states.items() if state != "running")
     parts.append(f"{len(ranked) - states['running']} of {trials} trials ended" + (f" ({ended})" if ended else ""))

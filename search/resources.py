@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
-import math
-import os
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from fractions import Fraction
 
 from model.errors import UserError
+from model.training.cores import usable_cores
 
 
 @dataclass(frozen=True, kw_only=True)
-class Machine:
-    """What there is to compute with."""
+class Node:
+    """One machine of a cluster. A trial runs on one of them."""
 
     cores: int
     gpus: int
 
-    def __str__(self) -> str:
-        parts = [f"{count} {what}{'' if count == 1 else 's'}" for count, what in self._counts() if count]
-        return " and ".join(parts)
+    def slots(self, cpus: Fraction, per_gpu: int | None) -> int:
+        """How many trials fit, of `cpus` cores each and, unless `per_gpu` is None, so many on each GPU."""
+        by_cores = self.cores // cpus
+        return by_cores if per_gpu is None else min(by_cores, self.gpus * per_gpu)
 
-    def _counts(self) -> tuple[tuple[int, str], tuple[int, str]]:
-        return (self.gpus, "GPU"), (self.cores, "CPU core")
+
+@dataclass(frozen=True)
+class Machine:
+    """What there is to compute with: the nodes of a cluster, or the one node that is this machine."""
+
+    nodes: tuple[Node, ...]
+
+    @property
+    def cores(self) -> int:
+        return sum(node.cores for node in self.nodes)
+
+    @property
+    def gpus(self) -> int:
+        return sum(node.gpus for node in self.nodes)
+
+    def __str__(self) -> str:
+        parts = [_count(count, what) for count, what in ((self.gpus, "GPU"), (self.cores, "CPU core")) if count]
+        return " and ".join(parts) + (f" on {len(self.nodes)} nodes" if len(self.nodes) > 1 else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +60,7 @@ class Shares:
         return "cuda" if self.gpus else "cpu"
 
     def __str__(self) -> str:
-        threads = f"{self.threads} thread{'' if self.threads == 1 else 's'}"
+        threads = _count(self.threads, "thread")
         each = f"{threads} and {self.gpus:.3g} GPU" if self.gpus else threads
         return f"{self.concurrent} at a time, {each} each"
 
@@ -51,7 +69,7 @@ def local_machine() -> Machine:
     """This machine, as far as this process may use it."""
     import torch  # here, since it takes seconds and a cluster's driver can do without
 
-    return Machine(cores=_usable_cores(), gpus=torch.cuda.device_count())
+    return Machine((Node(cores=usable_cores(), gpus=torch.cuda.device_count()),))
 
 
 def share(machine: Machine, trials: int, concurrent: int | None, trials_per_gpu: int | None) -> Shares:
@@ -59,26 +77,40 @@ def share(machine: Machine, trials: int, concurrent: int | None, trials_per_gpu:
     trials at a time: by default one for every four cores, but two where there are two cores to use."""
     if trials_per_gpu is not None and not machine.gpus:
         raise UserError(f"--trials-per-gpu {trials_per_gpu} has no effect: no GPU was found")
-    room = machine.gpus * (trials_per_gpu or 1) if machine.gpus else machine.cores
+    per_gpu = (trials_per_gpu or 1) if machine.gpus else None
+    nodes = [node for node in machine.nodes if node.cores and (node.gpus or not machine.gpus)]
+    if not nodes:
+        where = " on a machine with a GPU" if machine.gpus else ""
+        raise UserError(f"nothing for trials to compute with: no CPU core was found{where}")
+    room = sum(node.slots(_LEAST, per_gpu) if per_gpu else node.cores for node in nodes)
     if concurrent is not None and concurrent > room:
-        each = f" with {trials_per_gpu or 1} trials a GPU" if machine.gpus else ""
+        each = f" with {_count(per_gpu, 'trial')} a GPU" if per_gpu else ""
         raise UserError(f"--concurrent {concurrent}: allowed is 1 to {room}, for {machine}{each}")
-    usual = room if machine.gpus else min(room, max(2, machine.cores // 4))
+    usual = room if per_gpu else min(room, max(2, machine.cores // 4))
     taken = min(concurrent or usual, trials)
-    threads = max(1, machine.cores // taken)
+    cpus = next(size for size in _sizes(nodes) if sum(node.slots(size, per_gpu) for node in nodes) >= taken)
     return Shares(
         concurrent=taken,
-        threads=threads,
-        cpus=min(threads, machine.cores / taken),
-        gpus=1 / (trials_per_gpu or 1) if machine.gpus else 0,
+        threads=max(1, int(cpus)),
+        cpus=_for_ray(cpus),
+        gpus=_for_ray(Fraction(1, per_gpu)) if per_gpu else 0,
     )
 
 
-def _usable_cores() -> int:
-    """Cores this process may run on, or fewer where a container's quota of CPU time comes to fewer."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
-        return cores
-    return cores if quota == "max" else max(1, min(cores, math.floor(int(quota) / int(period))))
+_LEAST = Fraction(1, 10_000)
+"""Ray counts in units of this."""
+
+
+def _sizes(nodes: Sequence[Node]) -> Iterator[Fraction]:
+    """The cores that a trial may get, the most first: whole ones, then fractions of one."""
+    whole = range(max(node.cores for node in nodes), 0, -1)
+    return itertools.chain(map(Fraction, whole), (Fraction(1, trials) for trials in range(2, _LEAST.denominator + 1)))
+
+
+def _for_ray(amount: Fraction) -> float:
+    """Rounded down: Ray would round 1/6 up, and six of them would not fit."""
+    return float(amount // _LEAST * _LEAST)
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

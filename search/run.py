@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,14 +15,15 @@ from rich.console import Console
 
 from model.data.corpus import Corpus, holds_cs224n, read_corpus
 from model.errors import reported
+from model.network.shape import read_config
 from model.problem import Problem
 from search.dry_run import dry_run
 from search.flags import Flags, check_flags
-from search.leaderboard import leaderboard_table
-from search.ledger import Ledger, TrialRecord, leaderboard
+from search.leaderboard import leaderboard_table, make_console
+from search.ledger import Ledger, TrialRecord, leaderboard, winner
 from search.progress import progress
 from search.resources import Machine, Shares, local_machine, share
-from search.run_folder import RunFolder, RunInfo, create_run, default_name, versions
+from search.run_folder import RunFolder, RunInfo, create_run, default_name, next_command, versions, watch_command
 from search.space import Space, check_space, load_space
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ MOST_EPOCH_EXAMPLES = 10_000
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0 for a finished run, 1 where every trial failed, 2 for what the user got wrong, 130 after Ctrl-C."""
+    """0 for a finished run, 1 where no trial can win, 2 for what the user got wrong, 130 after Ctrl-C."""
     flags = tyro.cli(Flags, args=argv, prog="python -m search.run")
     with reported():
         try:
@@ -49,15 +51,15 @@ def start(flags: Flags, console: Console) -> int:
     check_flags(flags)
     space = load_space(flags.space)
     corpus = read_corpus(flags.data or ("data" if holds_cs224n(Path("data")) else "demo"))
-    from model.network.pretrained import read_encoder
-
-    encoder = read_encoder(flags.encoder or ("demo" if corpus.name == "demo" else "bert-base-uncased"))
-    problem = Problem.of(corpus, encoder)
+    encoder_name = flags.encoder or ("demo" if corpus.name == "demo" else "bert-base-uncased")
+    problem = Problem.of(corpus, read_config(encoder_name)[1])
     check_space(space, problem)
     if flags.dry_run is not None:
         dry_run(space, problem, flags.dry_run, flags.seed, console)
         return 0
-    return search(flags, Inputs(space, corpus, encoder, problem), console)
+    from model.network.pretrained import read_encoder
+
+    return search(flags, Inputs(space, corpus, read_encoder(encoder_name), problem), console)
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,6 @@ def search(flags: Flags, inputs: Inputs, console: Console) -> int:
     with ExitStack() as stack:
         machine = stack.enter_context(cluster.connected(flags.address)) if flags.address else local_machine()
         shares = share(machine, flags.trials, flags.concurrent, flags.trials_per_gpu)
-        check_precision(flags, shares)
         name, info = flags.run or default_name(), describe_run(flags, inputs, shares)
         announce((flags.runs_dir / name).resolve(), info, inputs, machine, shares, console)
         if flags.address is None:
@@ -123,28 +124,28 @@ def search(flags: Flags, inputs: Inputs, console: Console) -> int:
 
 
 def exit_code(records: list[TrialRecord]) -> int:
-    """1, with the first error, where every trial failed."""
-    errors = [record.error for record in records if record.error]
-    if len(errors) < len(records):
+    """1 where no trial can win, with the reason; if all failed, with the first error."""
+    if winner(records):
         return 0
-    print(f"error: every trial failed, the first with\n{errors[0].traceback}", file=sys.stderr)
+    states = Counter(record.state for record in records)
+    reason = ", ".join(f"{count} {state}" for state, count in states.items()) or "there was none"
+    errors = [record.error for record in records if record.error]
+    if errors and len(errors) == len(records):
+        reason += f", the first with\n{errors[0].traceback}"
+    print(f"error: no trial can win: {reason}", file=sys.stderr)
     return 1
 
 
-def make_console() -> Console:
-    """A terminal's own width; in a pipe, wide enough for the leaderboard."""
-    console = Console()
-    return console if console.is_terminal else Console(width=120)
-
-
-def check_precision(flags: Flags, shares: Shares) -> None:
-    """Refuses what the trials' device can't compute in. (A cluster's GPUs may be on other machines than this.)"""
+def computes_in(flags: Flags, shares: Shares) -> str:
+    """What --precision comes to; on a cluster only its nodes know. Refuses what the trials' device can't compute in."""
     import torch
 
     from model.training.precision import resolve_precision
 
-    if shares.device == "cpu":
-        resolve_precision(flags.precision, torch.device("cpu"))
+    if flags.address and shares.device == "cuda":
+        return flags.precision
+    resolved = resolve_precision(flags.precision, torch.device(shares.device))
+    return flags.precision if flags.address else resolved
 
 
 def describe_run(flags: Flags, inputs: Inputs, shares: Shares) -> RunInfo:
@@ -163,6 +164,7 @@ def describe_run(flags: Flags, inputs: Inputs, shares: Shares) -> RunInfo:
         epoch_examples=flags.epoch_examples or default_epoch_examples(inputs.problem),
         seed=flags.seed,
         precision=flags.precision,
+        computes_in=computes_in(flags, shares),
         concurrent=shares.concurrent,
         threads=shares.threads,
         gpus_per_trial=shares.gpus,
@@ -191,20 +193,20 @@ def announce(path: Path, info: RunInfo, inputs: Inputs, machine: Machine, shares
         ("encoder", f"{info.encoder} ({encoder.num_layers} layers, {encoder.hidden_size} wide)"),
         ("trials", f"{info.trials} of at most {info.epochs} epochs of {info.epoch_examples} examples"),
         ("machine", f"{machine}: {shares}"),
-        ("watch", f"tensorboard --logdir {path.parent}"),
+        ("computes", "in " + (info.computes_in if info.computes_in != "auto" else "what each node is fastest in")),
+        ("watch", watch_command(path.parent)),
     ):
         console.print(f"{what:8} {value}", soft_wrap=True, highlight=False, markup=False)
 
 
 def show_end(run: RunFolder, records: list[TrialRecord], info: RunInfo, console: Console) -> None:
     """The leaderboard, and what to type next."""
-    ranked = leaderboard(records)
-    if not ranked or ranked[0].best is None:
+    if not any(record.best for record in records):
         return
-    console.print(leaderboard_table(ranked, info.tasks))
-    runs_dir = "" if run.path.parent == Path("runs").resolve() else f" --runs-dir {run.path.parent}"
-    console.print(f"Next:  python -m analysis.best {run.name} --refit{runs_dir}", soft_wrap=True, highlight=False)
-    console.print(f"Watch: tensorboard --logdir {run.path.parent}", soft_wrap=True, highlight=False)
+    console.print(leaderboard_table(leaderboard(records), info.tasks, width=console.width))
+    if winner(records):
+        console.print(f"Next:  {next_command(run)}", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"Watch: {watch_command(run.path.parent)}", soft_wrap=True, highlight=False, markup=False)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,13 @@ import dataclasses
 import difflib
 import importlib.metadata
 import json
+import os
 import platform
 import re
+import shlex
+import shutil
+import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -54,6 +59,9 @@ class RunInfo:
     """Training examples in an epoch."""
     seed: int
     precision: str
+    """As asked for."""
+    computes_in: str
+    """What `precision` came to; `auto` where each node of a cluster sees to it."""
     concurrent: int
     """Trials at a time."""
     threads: int
@@ -70,7 +78,6 @@ class RunFolder:
         self.path = path
         self.name = path.name
         self.ledger = path / "ledger.jsonl"
-        self.space = path / "space.py"
         self.ray = path / "ray"
 
     def info(self) -> RunInfo:
@@ -106,7 +113,10 @@ def create_run(runs_dir: Path, name: str, info: RunInfo, space_source: str) -> R
         path.mkdir(parents=True)
         (path / "trials").mkdir()
         (path / "space.py").write_text(space_source, encoding="utf-8")
-        (path / _INFO_FILE).write_text(json.dumps(dataclasses.asdict(info), indent=2) + "\n", encoding="utf-8")
+        # Last and whole: where there is a run.json, there is a run.
+        partial = path / f"{_INFO_FILE}.partial"
+        partial.write_text(json.dumps(dataclasses.asdict(info), indent=2) + "\n", encoding="utf-8")
+        os.replace(partial, path / _INFO_FILE)
     except FileExistsError:
         raise UserError(f"{path} exists; name another run with --run") from None
     except OSError as error:
@@ -139,15 +149,46 @@ def open_run(runs_dir: Path, name: str) -> RunFolder:
 
 
 def newest_run(runs_dir: Path) -> RunFolder:
-    """The run that was started last."""
+    """The run that was started last, of those with trials if there are any. What is no whole run does not count."""
     runs = _runs(runs_dir)
     if not runs:
         raise UserError(f"{runs_dir}: no runs here; python -m search.run starts one")
-    return max(runs, key=lambda run: run.info().started)
+    started: dict[RunFolder, str] = {}
+    for run in runs:
+        with suppress(UserError):
+            started[run] = run.info().started
+    if not started:
+        runs[-1].info()  # raises
+    begun = [run for run in started if run.ledger.exists() and run.ledger.stat().st_size]
+    return max(begun or started, key=lambda run: started[run])
 
 
 def _runs(runs_dir: Path) -> list[RunFolder]:
     return [RunFolder(path.parent) for path in sorted(runs_dir.glob(f"*/{_INFO_FILE}"))]
+
+
+def next_command(run: RunFolder) -> str:
+    """What to type when a search has ended."""
+    command = f"{as_typed('python')} -m analysis.best {run.name} --refit"
+    runs_dir = run.path.resolve().parent
+    return command if runs_dir == Path("runs").resolve() else f"{command} --runs-dir {shlex.quote(str(runs_dir))}"
+
+
+def watch_command(runs_dir: Path) -> str:
+    """What to type to see the curves of all runs."""
+    return f"{as_typed('tensorboard')} --logdir {shlex.quote(str(runs_dir.resolve()))}"
+
+
+def as_typed(program: str) -> str:
+    """`program` of the environment that this Python is of: by name where the shell finds that one, else by path."""
+    folder = Path(sys.executable).parent
+    found = shutil.which(program)
+    if found and Path(found).parent.resolve() == folder.resolve():
+        return program
+    path = Path(sys.executable) if program == "python" else folder / program
+    if not path.exists():
+        return program
+    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
 
 
 def versions() -> dict[str, str]:

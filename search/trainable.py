@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,8 +78,11 @@ class MinbertTrial(tune.Trainable):
         return {"epoch": epoch.number, "best": self._best, "report": report}
 
     def cleanup(self) -> None:
-        """Lets go of the model and its optimizer."""
+        """Lets go of the model and its optimizer. The process lives on, beside others on the same GPU."""
         self._training: Training | None = None
+        if self._settings.device == "cuda":
+            gc.collect()
+            torch.cuda.empty_cache()
 
     def _begin(self, config: Mapping[str, Any]) -> None:
         self.cleanup()  # before the next model takes its memory

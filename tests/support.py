@@ -16,8 +16,9 @@ from model.config import EncoderConfig, HeadConfig, OptimizationConfig, TaskConf
 from model.data.corpus import Corpus, Example, Split
 from model.data.tasks import CS224N
 from model.errors import UserError
-from model.network.bert import Bert, BertShape
+from model.network.bert import Bert
 from model.network.pretrained import Encoder
+from model.network.shape import BertShape
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 GOOD, BAD = ("good", "great", "fine", "lovely"), ("bad", "poor", "awful", "dull")

@@ -56,11 +56,11 @@ def _labelled(task_name: str) -> list[tuple[Sentences, float]]:
 
 def passages(task_name: str) -> Iterator[Sentences]:
     """Unlabelled text of the same grammar without end, two sentences at a time that belong together as those of any
-    text do: a critic concludes as he began, a question is asked again in other words, a scene is told twice.
+    text do: a review comes to its verdict, a question is asked again in other words, a scene is told twice.
 
     None of the sentences is in dev or test.
     """
-    write = {"sentiment": _verdict, "paraphrase": _asked_twice, "similarity": _told_twice}[task_name]
+    write = {"sentiment": _with_verdict, "paraphrase": _asked_twice, "similarity": _told_twice}[task_name]
     held_out = {s for split in ("dev", "test") for _, sentences, _ in rows(task_name, split) for s in sentences}
     rng = Random(f"minbert-search demo, unlabelled: {task_name}")
     while True:
@@ -94,7 +94,7 @@ BOUNDARIES = (-1.3, -0.45, 0.45, 1.3)
 """Valences between the five classes."""
 CLASSES = range(len(BOUNDARIES) + 1)
 LABEL_NOISE = 0.03
-"""Share of reviews whose class is off by one, as with human annotators."""
+"""Share of reviews whose class is moved up or down by one, where there is a next, as human annotators' would be."""
 
 
 def _review(rng: Random) -> tuple[tuple[str], float]:
@@ -105,9 +105,18 @@ def _review(rng: Random) -> tuple[tuple[str], float]:
     return (text,), float(target)
 
 
-def _verdict(rng: Random) -> tuple[str, str]:
+def _with_verdict(rng: Random) -> tuple[str, str]:
+    """A review and its sum, in a word or in several of one valence: by these, words of like valence can be told."""
     target = _pick(rng, CLASSES)
-    return _of_class(rng, target, _pick(rng, (_remark, _opinion))), _of_class(rng, target, _opinion)
+    valence = float(target - 2)
+    one, two, three = (_pick(rng, lexicon.ADJECTIVES[valence]) for _ in range(3))
+    if rng.random() < 0.5:
+        verdict = f"in short, this is one {one} film."
+    else:
+        _, past = _pick(rng, lexicon.VERBS.get(valence, ("watch/watched",))).split("/")
+        noun = _pick(rng, lexicon.NOUNS.get(valence, ("film",)))
+        verdict = f"in short, I {past} this {one}, {two} and {three} {noun}."
+    return _of_class(rng, target, _remark), verdict
 
 
 def _of_class(rng: Random, target: int, write: Callable[[Random], tuple[str, float]]) -> str:

@@ -10,35 +10,21 @@ Shapes: B sequences, T tokens, C hidden size, H attention heads, D = C / H.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-ACTIVATIONS = {
+from model.network.shape import ActivationName, BertShape
+
+ACTIVATIONS: dict[ActivationName, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
     "gelu_new": functools.partial(F.gelu, approximate="tanh"),
     "gelu_pytorch_tanh": functools.partial(F.gelu, approximate="tanh"),
     "relu": F.relu,
 }
 """By the name that `hidden_act` has in Hugging Face's config.json."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BertShape:
-    """The sizes of a pretrained encoder."""
-
-    vocab_size: int
-    hidden_size: int
-    num_layers: int
-    num_heads: int
-    intermediate_size: int
-    max_positions: int
-    """The longest sequence, in tokens, special ones included."""
-    num_segments: int
-    layer_norm_eps: float
-    activation: str
 
 
 class Embeddings(nn.Module):

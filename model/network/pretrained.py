@@ -17,14 +17,13 @@ from typing import Any
 import huggingface_hub
 import numpy as np
 import torch
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
-from model.data.demo import ENCODER as DEMO_ENCODER
 from model.errors import UserError
-from model.network.bert import ACTIVATIONS, Bert, BertShape
+from model.network.bert import Bert
+from model.network.shape import CONFIG_FILE, BertShape, from_hub, local_folder, read_config, read_json, shape_of
 from model.network.tokenizer import TOKENIZER_FILES, read_tokenizer, write_tokenizer
 
 _KEYS = (
@@ -45,7 +44,7 @@ _KEYS = (
 _NOT_THE_ENCODER = re.compile(r"(cls|classifier|qa_outputs)\.|embeddings\.position_ids$")
 """Keys that belong to the heads of other tasks, or hold no weights."""
 
-_CONFIG_FILE, _WEIGHTS_FILE, _INDEX_FILE = "config.json", "model.safetensors", "model.safetensors.index.json"
+_WEIGHTS_FILE, _INDEX_FILE = "model.safetensors", "model.safetensors.index.json"
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Encoder:
 
     @property
     def shape(self) -> BertShape:
-        return _shape(self.config, self.name)
+        return shape_of(self.config, self.name)
 
     @property
     def num_layers(self) -> int:
@@ -74,8 +73,8 @@ class Encoder:
         return self.shape.hidden_size
 
     def fingerprint(self) -> str:
-        """A hash of weights and tokenizer: equal for equal encoders, whatever they are called."""
-        digest = hashlib.sha256(self.tokenizer.encode())
+        """A hash of shape, weights and tokenizer: equal for equal encoders, whatever they are called."""
+        digest = hashlib.sha256(f"{self.shape}{self.tokenizer}".encode())
         for key, array in sorted(self.weights.items()):
             digest.update(key.encode())
             digest.update(np.ascontiguousarray(array).data)
@@ -91,12 +90,11 @@ def read_encoder(name: str) -> Encoder:
 
     Raises UserError, naming the file and the key, where it is not a whole BERT.
     """
-    folder = DEMO_ENCODER if name == "demo" else Path(name) if Path(name).is_dir() else _download(name)
-    config = _read_json(folder / _CONFIG_FILE)
-    shape = _shape(config, str(folder))
+    config, shape = read_config(name)
+    folder = _folder(name)
     weights = _translate(_read_weights(folder), folder, shape)
     tokenizer_config = folder / "tokenizer_config.json"
-    tokenizer = read_tokenizer(folder, _read_json(tokenizer_config) if tokenizer_config.exists() else {})
+    tokenizer = read_tokenizer(folder, read_json(tokenizer_config) if tokenizer_config.exists() else {})
     known = max(tokenizer.get_vocab().values()) + 1
     if known > shape.vocab_size:
         raise UserError(f"{folder}: the tokenizer knows {known} tokens, the model only {shape.vocab_size}")
@@ -111,73 +109,20 @@ def write_encoder(folder: Path, encoder: Encoder, weights: Mapping[str, torch.Te
     folder.mkdir(parents=True, exist_ok=True)
     config = {**encoder.config, "architectures": ["BertModel"], "dtype": "float32"}
     config.pop("torch_dtype", None)
-    (folder / _CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
+    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
     named = {_to_hugging_face(key): tensor.detach().cpu().contiguous() for key, tensor in weights.items()}
     save_file(named, folder / _WEIGHTS_FILE, metadata={"format": "pt"})
     write_tokenizer(folder, Tokenizer.from_str(encoder.tokenizer), encoder.shape.max_positions)
 
 
-def _download(name: str) -> Path:
-    """The local folder of a hub repository, from which only what we read was fetched."""
-    if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name):
-        raise UserError(f"--encoder {name}: no such folder")
-    try:
-        config = huggingface_hub.hf_hub_download(name, _CONFIG_FILE)
-        _shape(_read_json(Path(config)), name)  # before the weights are fetched
-        wanted = [_CONFIG_FILE, _WEIGHTS_FILE, _INDEX_FILE, "model-*.safetensors", *TOKENIZER_FILES]
+def _folder(name: str) -> Path:
+    """Where the files of the encoder called `name` lie; of a hub repository only those that are read are fetched."""
+    folder = local_folder(name)
+    if folder is not None:
+        return folder
+    wanted = [CONFIG_FILE, _WEIGHTS_FILE, _INDEX_FILE, "model-*.safetensors", *TOKENIZER_FILES]
+    with from_hub(name):
         return Path(huggingface_hub.snapshot_download(name, allow_patterns=wanted))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"--encoder {name}: no such folder, and not to be had from the hub ({reason})") from None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; an encoder folder has {_CONFIG_FILE} and {_WEIGHTS_FILE}") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error})") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: not a JSON object")
-    return value
-
-
-def _shape(config: Mapping[str, Any], where: str) -> BertShape:
-    model_type = config.get("model_type")
-    if model_type != "bert":
-        raise UserError(f"{where}: model_type is {model_type!r}; only 'bert' can be fine-tuned here")
-    position_type = config.get("position_embedding_type", "absolute")
-    if position_type != "absolute":
-        raise UserError(f"{where}: position_embedding_type is {position_type!r}; only 'absolute' is BERT's")
-    if config.get("is_decoder"):
-        raise UserError(f"{where}: is_decoder is {config['is_decoder']!r}; only an encoder can be fine-tuned here")
-    if config.get("hidden_act", "gelu") not in tuple(ACTIVATIONS):
-        raise UserError(f"{where}: hidden_act is {config['hidden_act']!r}; known are {', '.join(ACTIVATIONS)}")
-    sizes = {}
-    for ours, theirs, least in (
-        ("vocab_size", "vocab_size", 1),
-        ("hidden_size", "hidden_size", 1),
-        ("num_layers", "num_hidden_layers", 1),
-        ("num_heads", "num_attention_heads", 1),
-        ("intermediate_size", "intermediate_size", 1),
-        ("max_positions", "max_position_embeddings", 1),
-        ("num_segments", "type_vocab_size", 2),
-    ):
-        value = config.get(theirs, 2 if theirs == "type_vocab_size" else None)
-        if type(value) is not int or value < least:
-            raise UserError(f"{where}: {theirs} is {value!r} in {_CONFIG_FILE}; allowed is a whole number from {least}")
-        sizes[ours] = value
-    eps = config.get("layer_norm_eps", 1e-12)
-    if not isinstance(eps, float | int) or eps <= 0:
-        raise UserError(f"{where}: layer_norm_eps is {eps!r} in {_CONFIG_FILE}; allowed is a number above 0")
-    if sizes["hidden_size"] % sizes["num_heads"]:
-        raise UserError(f"{where}: hidden_size {sizes['hidden_size']} is no multiple of {sizes['num_heads']} heads")
-    return BertShape(
-        **sizes,
-        layer_norm_eps=eps,
-        activation=config.get("hidden_act", "gelu"),
-    )
 
 
 def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -185,7 +130,7 @@ def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
     if (folder / _WEIGHTS_FILE).exists():
         files = [folder / _WEIGHTS_FILE]
     elif index.exists():
-        weight_map = _read_json(index).get("weight_map")
+        weight_map = read_json(index).get("weight_map")
         if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
             raise UserError(f"{index}: weight_map is no table from key to file")
         files = [folder / name for name in sorted(set(weight_map.values()))]

@@ -165,13 +165,17 @@ class Training(Iterator[Epoch]):
         torch.manual_seed(_mixed(self._seed, number))
         self.model.train()
         steps = self._plan.epoch(number)
-        sums = {task: torch.zeros((), device=self._device) for task in self._plan.lengths}
+        sums, counts = ({task: torch.zeros((), device=self._device) for task in self._plan.lengths} for _ in range(2))
         first_step = self.epochs_done * len(steps)
         for step, (task, rows) in enumerate(steps):
             set_step_size(self._optimizer, self.model.config.optimization, first_step + step, len(steps), self._epochs)
-            sums[task] += self._step(task, rows) * len(rows)
-        counts = self._plan.examples_by_task()
-        return {task: float(total) / counts[task] for task, total in sums.items() if counts[task]}
+            loss = self._step(task, rows)
+            # In fp16 a batch may overflow: the scaler skips its step, and it does not count.
+            counted = loss.isfinite() if self._scaler.is_enabled() else torch.ones_like(loss, dtype=torch.bool)
+            sums[task] += torch.where(counted, loss, 0) * len(rows)
+            counts[task] += counted * len(rows)
+        shares = self._plan.examples_by_task()
+        return {task: float(total / counts[task]) for task, total in sums.items() if shares[task]}
 
     def _step(self, task: str, rows: np.ndarray) -> torch.Tensor:
         """One optimizer step on one batch of one task. Its mean loss, a scalar."""

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from model.config import PairEncoding
 from model.data.batches import Batch, Plan, assemble, sequence_lengths
 from model.data.tokens import Tokens
-from model.network.bert import Bert, BertShape
+from model.network.bert import Bert
 from model.network.pretrained import Encoder
+from model.network.shape import BertShape
 
 MASKED, TO_MASK, TO_RANDOM = 0.15, 0.8, 0.1
 """Share of the tokens that are to be predicted; of these, the shares replaced by [MASK] and by a random token. The rest

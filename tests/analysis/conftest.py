@@ -64,6 +64,7 @@ def _info(data: Path, encoder: Path) -> RunInfo:
         epoch_examples=48,
         seed=5,
         precision="fp32",
+        computes_in="fp32",
         concurrent=1,
         threads=1,
         gpus_per_trial=0.0,

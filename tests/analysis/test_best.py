@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from analysis.best import main
+from analysis.refit import Refit, refit
 from model.data.corpus import read_corpus
 from model.data.tokens import tokenize
 from model.network.saved import read_model
 from model.training import evaluate
+from model.training.loop import Diverged
 from search.run_folder import RunFolder
 
 
@@ -118,15 +121,40 @@ def test_bad_arguments_are_one_message(run: RunFolder, capsys: pytest.CaptureFix
     assert refused(run, capsys, "--refit", "--seeds", "0") == "error: --seeds 0: allowed is a whole number from 1\n"
 
 
-def test_data_or_encoder_changed_since_the_search(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_changed_since_the_search(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     dev = Path(run.info().data) / "sts-dev.csv"
     dev.write_text(dev.read_text().replace("dog", "cow"))
     assert "has changed since the search: fingerprint" in refused(run, capsys, "--refit")
 
 
+def test_encoder_changed_since_the_search(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    config = Path(run.info().encoder) / "config.json"
+    config.write_text(config.read_text().replace('"gelu"', '"relu"'))
+    message = f"error: the encoder {run.info().encoder} has changed since the search: its fingerprint differs\n"
+    assert refused(run, capsys, "--refit") == message
+
+
+def test_a_refit_survives_a_seed_that_diverges(
+    run: RunFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refit_or_diverge(*arguments: Any, seed: int, **options: Any) -> Refit:
+        if seed in diverging:
+            raise Diverged(1, "sentiment loss")
+        return refit(*arguments, seed=seed, **options)
+
+    monkeypatch.setattr("analysis.winner.refit", refit_or_diverge)
+    diverging = {7}
+    best(run, "--refit", "--seeds", "2")
+    assert "diverged, not counted: sentiment loss not finite in epoch 1" in capsys.readouterr().out
+    assert [one["seed"] for one in json.loads((run.path / "refit" / "scores.json").read_text())["refits"]] == [6]
+    diverging = {6, 7}
+    message = "error: demo: the winner diverges with every seed tried; --seeds N tries more\n"
+    assert refused(run, capsys, "--refit", "--seeds", "2") == message
+
+
 def test_a_run_without_a_report(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     run.ledger.unlink()
-    assert refused(run, capsys) == f"error: {run.path}: no trial of this run has ended an epoch yet\n"
+    assert refused(run, capsys) == f"error: {run.path}: no trial of this run has ended an epoch and is sound\n"
     shutil.rmtree(run.path)
     message = f"error: {run.path.parent}: no runs here; python -m search.run starts one\n"
     assert refused(run, capsys) == message

@@ -9,32 +9,36 @@ from model.data.corpus import Corpus, Example, Split
 from model.data.tasks import CS224N
 
 
-def test_files_are_in_the_courses_format(tmp_path: Path) -> None:
+def corpus_of(ids: dict[Split, list[str]]) -> Corpus:
     examples: dict[str, dict[Split, list[Example]]] = {
-        task.name: {"dev": [Example("a1", ("s",) * len(task.sentence_columns), 0.0), Example("b2", ("s",), 0.0)]}
-        for task in CS224N
+        task.name: {split: [Example(i, ("s",), None) for i in names] for split, names in ids.items()} for task in CS224N
     }
-    predicted = {
-        "sentiment": np.array([3, 0], dtype=np.float32),
-        "paraphrase": np.array([1, 0], dtype=np.float32),
-        "similarity": np.array([2.5, 4.75], dtype=np.float32),
+    return Corpus("made up", CS224N, examples)
+
+
+def numbers(*values: float) -> dict[str, np.ndarray]:
+    return {task.name: np.array(values, dtype=np.float32) for task in CS224N}
+
+
+def test_files_are_in_the_courses_format(tmp_path: Path) -> None:
+    corpus = corpus_of({"dev": ["a1", "b2"], "test": ["c3"], "student": ["d4"]})
+    predicted: dict[Split, dict[str, np.ndarray]] = {
+        "dev": numbers(1, 0) | {"similarity": np.array([2.5, 4.75], dtype=np.float32)},
+        "test": numbers(0),
+        "student": numbers(1),
     }
-    write_predictions(tmp_path, Corpus("made up", CS224N, examples), "dev", predicted)
+    write_predictions(tmp_path, corpus, predicted)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
-        "sst-dev-output.csv": "id \t Predicted_Sentiment \na1 , 3 \nb2 , 0 \n",
+        "sst-dev-output.csv": "id \t Predicted_Sentiment \na1 , 1 \nb2 , 0 \n",
         "para-dev-output.csv": "id \t Predicted_Is_Paraphrase \na1 , 1.0 \nb2 , 0.0 \n",
         "sts-dev-output.csv": "id \t Predicted_Similiary \na1 , 2.5 \nb2 , 4.75 \n",
+        "sst-test-output.csv": "id \t Predicted_Sentiment \nd4 , 1 \n",
+        "para-test-output.csv": "id \t Predicted_Is_Paraphrase \nd4 , 1.0 \n",
+        "sts-test-output.csv": "id \t Predicted_Similiary \nd4 , 1.0 \n",
     }
 
 
-def test_the_student_file_is_the_courses_test(tmp_path: Path) -> None:
-    examples: dict[str, dict[Split, list[Example]]] = {
-        task.name: {"student": [Example("x", ("s",), None)]} for task in CS224N
-    }
-    paths = write_predictions(
-        tmp_path,
-        Corpus("made up", CS224N, examples),
-        "student",
-        {task.name: np.zeros(1, dtype=np.float32) for task in CS224N},
-    )
-    assert [path.name for path in paths] == ["sst-test-output.csv", "para-test-output.csv", "sts-test-output.csv"]
+def test_without_a_student_file_test_is_the_labelled_one(tmp_path: Path) -> None:
+    corpus = corpus_of({"dev": [], "test": ["c3"], "student": []})
+    write_predictions(tmp_path, corpus, {"dev": numbers(), "test": numbers(4), "student": numbers()})
+    assert (tmp_path / "sst-test-output.csv").read_text() == "id \t Predicted_Sentiment \nc3 , 4 \n"

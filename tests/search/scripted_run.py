@@ -18,7 +18,7 @@ from model.errors import UserError
 from model.problem import Problem
 from search import cluster, tuner
 from search.ledger import Ledger, Report
-from search.resources import Machine, share
+from search.resources import Machine, Node, share
 from search.run_folder import create_run
 from search.searcher import OptunaSearcher
 from search.space import load_space
@@ -87,7 +87,7 @@ def main(folder: Path) -> None:
     run = create_run(folder, "run", INFO, SPACE)
     sizes = tiny_corpus().size("train")
     problem = Problem(tasks=tiny_corpus().tasks, num_layers=2, hidden_size=16, train_size=sizes, dev_size=sizes)
-    machine = Machine(cores=1, gpus=0)
+    machine = Machine((Node(cores=1, gpus=0),))
     settings = TrialSettings(
         run=run.path, epochs=EPOCHS, epoch_examples=1, seed=0, precision="fp32", threads=1, device="cpu"
     )

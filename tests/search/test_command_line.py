@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from search.flags import Flags
 from search.ledger import End, Ledger, TrialError
-from search.run import exit_code, main
-from tests.search.events import suggested
+from search.resources import Shares
+from search.run import computes_in, exit_code, main
+from tests.search.events import report, suggested
 from tests.search.test_space import GOOD
 
 
@@ -68,16 +70,36 @@ def test_flags_that_do_not_parse(capsys: pytest.CaptureFixture[str], flags: tupl
     assert words in refused(capsys, *flags)
 
 
-def test_every_trial_failed(capsys: pytest.CaptureFixture[str], ledger: Ledger) -> None:
+def test_no_trial_can_win(capsys: pytest.CaptureFixture[str], ledger: Ledger) -> None:
     error = TrialError(type="ValueError", message="boom", traceback="Traceback ...\nValueError: boom")
     for name in ("t001", "t002"):
         ledger.append(suggested(name))
         ledger.append(End(trial=name, state="failed", error=error))
     assert exit_code(list(ledger.records.values())) == 1
-    assert capsys.readouterr().err == f"error: every trial failed, the first with\n{error.traceback}\n"
+    assert capsys.readouterr().err == f"error: no trial can win: 2 failed, the first with\n{error.traceback}\n"
     ledger.append(suggested("t003"))
+    ledger.append(report("t003", 1, 0.9))
     ledger.append(End(trial="t003", state="diverged"))
+    assert exit_code(list(ledger.records.values())) == 1
+    assert capsys.readouterr().err == "error: no trial can win: 2 failed, 1 diverged\n"
+    assert exit_code([]) == 1
+    assert capsys.readouterr().err == "error: no trial can win: there was none\n"
+    ledger.append(suggested("t004"))
+    ledger.append(report("t004", 1, 0.1))
     assert exit_code(list(ledger.records.values())) == 0
+
+
+def test_what_trials_compute_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", dict)
+    cpu = Shares(concurrent=1, threads=1, cpus=1, gpus=0)
+    gpu = Shares(concurrent=1, threads=1, cpus=1, gpus=1)
+    assert computes_in(Flags(), cpu) == "fp32"
+    assert computes_in(Flags(precision="bf16"), cpu) == "bf16"
+    assert computes_in(Flags(address="auto"), cpu) == "auto"
+    assert computes_in(Flags(address="auto"), gpu) == "auto"
+    assert computes_in(Flags(address="auto", precision="fp16"), gpu) == "fp16"
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda *, including_emulation: True)
+    assert computes_in(Flags(), gpu) == "bf16"
 
 
 def test_a_run_that_exists(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

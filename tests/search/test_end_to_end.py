@@ -12,7 +12,7 @@ import pytest
 
 from model.config import TrialConfig
 from model.training.checkpoint import load_state
-from search.run_folder import open_run
+from search.run_folder import next_command, open_run, watch_command
 from tests.search.scripted_run import SPACE
 
 
@@ -77,8 +77,8 @@ def test_a_search_on_the_demo(tmp_path: Path) -> None:
         assert len(list(run.trial(trial.name).glob("events.out.tfevents.*"))) == 1
     lines = done.stdout.splitlines()
     assert sum("  overall " in line for line in lines) == sum(len(t.reports) for t in trials)
-    assert f"Next:  python -m analysis.best small --refit --runs-dir {tmp_path}" in lines
-    assert f"Watch: tensorboard --logdir {tmp_path}" in lines
+    assert f"Next:  {next_command(run)}" in lines
+    assert f"Watch: {watch_command(tmp_path)}" in lines
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from model.errors import UserError
-from search.ledger import Decision, End, Event, Ledger, TrialError, leaderboard, read_ledger
+from search.ledger import Decision, End, Event, Ledger, TrialError, leaderboard, read_ledger, winner
 from tests.search.events import report, suggested
 
 ERROR = TrialError(type="ValueError", message="boom", traceback="Traceback ...\nValueError: boom")
@@ -141,4 +141,6 @@ def test_leaderboard_is_by_the_best_epoch_with_unfit_trials_last(ledger: Ledger)
     ledger.append(report("t003", 1, 0.9))
     ledger.append(report("t005", 1, 0.5))
     ledger.append(End(trial="t003", state="diverged"))
+    assert winner(ledger.records.values()) is ledger.records["t002"]
+    assert winner([ledger.records["t003"], ledger.records["t004"]]) is None
     assert [record.name for record in leaderboard(ledger.records.values())] == ["t002", "t001", "t005", "t003", "t004"]

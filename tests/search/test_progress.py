@@ -72,9 +72,9 @@ def test_a_terminal_gets_a_table(filled: Ledger) -> None:
     assert "t004  failed: ValueError: [boom]" in text
     rows = [line.replace("│", " ").split() for line in text.splitlines() if "│" in line]
     assert rows[:5] == [
-        ["t005", "0.600", "0.600", "0.600", "0.600", "1/2", "running", "tpe"],
-        ["t001", "0.500", "0.500", "0.500", "0.500", "2/2", "completed", "point", "baseline"],
-        ["t002", "0.250", "0.250", "0.250", "0.250", "1/2", "stopped", "tpe"],
+        ["t005", "0.6000", "0.600", "0.600", "0.600", "1/2", "running", "tpe"],
+        ["t001", "0.5000", "0.500", "0.500", "0.500", "2/2", "completed", "point", "baseline"],
+        ["t002", "0.2500", "0.250", "0.250", "0.250", "1/2", "stopped", "tpe"],
         ["t003", "-", "-", "-", "-", "0/2", "diverged", "tpe"],
         ["t004", "-", "-", "-", "-", "0/2", "failed", "tpe"],
     ]

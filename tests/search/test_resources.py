@@ -1,11 +1,16 @@
-"""How a machine is shared between trials."""
+"""How a machine is split between trials."""
 
 from __future__ import annotations
 
 import pytest
 
-from search.resources import Machine, share
+from search.resources import Machine, Node, share
 from tests.support import refused
+
+
+def machine(*counts: int) -> Machine:
+    """Of cores and GPUs, node by node."""
+    return Machine(tuple(Node(cores=c, gpus=g) for c, g in zip(counts[::2], counts[1::2], strict=True)))
 
 
 @pytest.mark.parametrize(
@@ -19,15 +24,16 @@ from tests.support import refused
         (8, 0, 20, 3, None, (3, 2, 2, 0)),
         (8, 0, 20, 8, None, (8, 1, 1, 0)),
         (16, 1, 20, None, None, (1, 16, 16, 1)),
-        (16, 2, 20, None, 3, (6, 2, 2, pytest.approx(1 / 3))),
+        (16, 2, 20, None, 3, (6, 2, 2, 0.3333)),
         (16, 2, 20, 1, None, (1, 16, 16, 1)),
         (2, 1, 20, None, 4, (4, 1, 0.5, 0.25)),
+        (1, 1, 20, None, 6, (6, 1, 0.1666, 0.1666)),
     ],
 )
 def test_shares(
     cores: int, gpus: int, trials: int, concurrent: int | None, per_gpu: int | None, expected: tuple[float, ...]
 ) -> None:
-    shares = share(Machine(cores=cores, gpus=gpus), trials, concurrent, per_gpu)
+    shares = share(machine(cores, gpus), trials, concurrent, per_gpu)
     assert (shares.concurrent, shares.threads, shares.cpus, shares.gpus) == expected
     assert shares.cpus * shares.concurrent <= cores
     assert shares.gpus * shares.concurrent <= gpus
@@ -36,15 +42,41 @@ def test_shares(
 
 def test_what_a_machine_can_not_do_is_refused() -> None:
     with refused("--concurrent 3: allowed is 1 to 2, for 2 CPU cores"):
-        share(Machine(cores=2, gpus=0), 20, 3, None)
+        share(machine(2, 0), 20, 3, None)
     with refused("--concurrent 5: allowed is 1 to 4, for 2 GPUs and 8 CPU cores with 2 trials a GPU"):
-        share(Machine(cores=8, gpus=2), 20, 5, 2)
+        share(machine(8, 2), 20, 5, 2)
     with refused("--trials-per-gpu 2 has no effect: no GPU was found"):
-        share(Machine(cores=2, gpus=0), 20, None, 2)
+        share(machine(2, 0), 20, None, 2)
+    for nothing in (machine(), machine(0, 0)):
+        with refused("nothing for trials to compute with: no CPU core was found"):
+            share(nothing, 20, None, None)
+    with refused("nothing for trials to compute with: no CPU core was found on a machine with a GPU"):
+        share(machine(8, 0, 0, 1), 20, None, None)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "trials", "concurrent", "per_gpu", "expected"),
+    [
+        ((4, 0, 4, 0, 4, 0), 20, 2, None, (2, 4, 4)),  # not 6, which no node has
+        ((4, 0, 4, 0, 4, 0), 20, 4, None, (4, 2, 2)),  # not 3, of which three fit
+        ((16, 0, 2, 0), 20, 3, None, (3, 5, 5)),  # all on the larger one
+        ((0, 0, 8, 0), 20, None, None, (2, 4, 4)),  # a head that computes nothing
+        ((64, 0, 8, 4), 20, None, None, (4, 2, 2)),  # the cores beside the GPUs alone count
+        ((16, 1, 4, 1), 20, None, None, (2, 4, 4)),
+        ((16, 1, 4, 1), 20, 1, None, (1, 16, 16)),
+        ((16, 4, 1, 4), 20, None, None, (8, 1, 0.25)),
+        ((8, 2, 0, 2), 20, None, 2, (4, 2, 2)),  # GPUs without a core are of no use
+    ],
+)
+def test_a_trial_fits_a_node(
+    nodes: tuple[int, ...], trials: int, concurrent: int | None, per_gpu: int | None, expected: tuple[float, ...]
+) -> None:
+    shares = share(machine(*nodes), trials, concurrent, per_gpu)
+    assert (shares.concurrent, shares.threads, shares.cpus) == expected
 
 
 def test_words() -> None:
-    machine = Machine(cores=16, gpus=1)
-    assert str(machine) == "1 GPU and 16 CPU cores"
-    assert str(share(machine, 20, None, 4)) == "4 at a time, 4 threads and 0.25 GPU each"
-    assert str(share(Machine(cores=1, gpus=0), 20, None, None)) == "1 at a time, 1 thread each"
+    assert str(machine(16, 1)) == "1 GPU and 16 CPU cores"
+    assert str(machine(16, 1, 8, 0)) == "1 GPU and 24 CPU cores on 2 nodes"
+    assert str(share(machine(16, 1), 20, None, 4)) == "4 at a time, 4 threads and 0.25 GPU each"
+    assert str(share(machine(1, 0), 20, None, None)) == "1 at a time, 1 thread each"

@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 
 from search.ledger import Ledger
-from search.run_folder import RunFolder, RunInfo, check_name, create_run, default_name, newest_run, open_run, versions
+from search.run_folder import (
+    RunFolder,
+    RunInfo,
+    as_typed,
+    check_name,
+    create_run,
+    default_name,
+    newest_run,
+    next_command,
+    open_run,
+    versions,
+)
 from tests.search.events import report, suggested
 from tests.support import refused
 
@@ -26,6 +37,7 @@ INFO = RunInfo(
     epoch_examples=48,
     seed=5,
     precision="auto",
+    computes_in="fp32",
     concurrent=1,
     threads=1,
     gpus_per_trial=0.0,
@@ -42,7 +54,7 @@ def test_a_run_is_found_again_as_it_was_made(tmp_path: Path) -> None:
     found = open_run(tmp_path / "runs", "first")
     assert found.path == made.path
     assert found.info() == INFO
-    assert found.space.read_text() == "def space(trial, problem): ...\n"
+    assert (found.path / "space.py").read_text() == "def space(trial, problem): ...\n"
     assert found.trials() == []
 
 
@@ -90,6 +102,55 @@ def test_the_newest_run_is_the_one_started_last(tmp_path: Path) -> None:
     create(tmp_path, "c", started="2026-01-01T00:00:00")
     (tmp_path / "no-run").mkdir()
     assert newest_run(tmp_path).name == "a"
+
+
+def test_the_newest_run_is_one_to_look_at(tmp_path: Path) -> None:
+    broken = create(tmp_path, "broken", started="2026-01-04T00:00:00")
+    (broken.path / "run.json").write_text("{")
+    with refused(
+        f"{broken.path}/run.json: not the description of a run (Expecting property name enclosed in double "
+        "quotes: line 1 column 2 (char 1))"
+    ):
+        newest_run(tmp_path)
+    create(tmp_path, "not-begun", started="2026-01-03T00:00:00")
+    create(tmp_path, "empty", started="2026-01-02T00:00:00").ledger.touch()
+    assert newest_run(tmp_path).name == "not-begun"
+    with Ledger(create(tmp_path, "begun").ledger) as ledger:
+        ledger.append(suggested())
+    assert newest_run(tmp_path).name == "begun"
+
+
+def test_a_description_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", fail)
+    with refused(f"{tmp_path}/first: can't make the run's folder (No space left on device)"):
+        create(tmp_path, "first")
+    assert not (tmp_path / "first/run.json").exists()
+
+
+def test_programs_are_named_as_the_shell_finds_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bin_ = tmp_path / "my venv/bin"
+    bin_.mkdir(parents=True)
+    for program in ("python", "tensorboard"):
+        (bin_ / program).touch(mode=0o755)
+    monkeypatch.setattr("sys.executable", str(bin_ / "python"))
+    monkeypatch.setenv("PATH", str(bin_))
+    assert as_typed("python") == "python"
+    monkeypatch.setenv("PATH", "")
+    assert as_typed("tensorboard") == f"'{bin_}/tensorboard'"
+    monkeypatch.chdir(bin_.parent)
+    assert (as_typed("python"), as_typed("tensorboard")) == ("bin/python", "bin/tensorboard")
+    assert as_typed("other") == "other"
+
+
+def test_the_next_command_says_where_the_run_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.run_folder.as_typed", lambda program: program)
+    monkeypatch.chdir(tmp_path)
+    assert next_command(create(Path("runs"), "one")) == "python -m analysis.best one --refit"
+    elsewhere = next_command(create(Path("my runs"), "two"))
+    assert elsewhere == f"python -m analysis.best two --refit --runs-dir '{tmp_path}/my runs'"
 
 
 def test_a_run_that_is_not_there(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from model.network.bert import Bert, BertShape, mean_pool
+from model.network.bert import Bert, mean_pool
 from model.network.pretrained import read_encoder
+from model.network.shape import BertShape
 from tests.support import tiny_encoder
 
 SIZES: dict[str, Any] = {

@@ -1,0 +1,73 @@
+"""The leaderboard as it is printed."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from search.leaderboard import leaderboard_table
+from search.ledger import End, Ledger, TrialRecord, leaderboard
+from search.progress import LiveTable
+from tests.search.events import TASKS, report, suggested
+
+
+@pytest.fixture
+def ranked(ledger: Ledger) -> list[TrialRecord]:
+    for name, overall in (("t001", 0.5), ("t002", 0.9), ("t003", 0.7)):
+        ledger.append(suggested(name, "point a_name_that_leaves_no_room_for_anything_else"))
+        for epoch in range(1, 13):
+            ledger.append(report(name, epoch, overall))
+    ledger.append(End(trial="t001", state="completed"))
+    ledger.append(End(trial="t002", state="diverged"))
+    return leaderboard(ledger.records.values())
+
+
+def rendered(table: Table, width: int, *, color: bool = False) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system="standard" if color else None)
+    console.print(table)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert all(len(line) <= width for line in lines) or color
+    return lines
+
+
+def cells(line: str) -> list[str]:
+    return line.replace("│", " ").replace("┃", " ").split()
+
+
+@pytest.mark.parametrize(
+    ("width", "heads", "source"),
+    [
+        (120, [*TASKS, "epoch", "state", "proposed", "by"], True),
+        (100, [*TASKS, "epoch", "state", "proposed", "by"], True),
+        (80, [*TASKS, "epoch", "state"], False),
+        (70, ["senti", "parap", "simil", "epoch", "state"], False),
+    ],
+)
+def test_figures_are_never_squeezed(ranked: list[TrialRecord], width: int, heads: list[str], source: bool) -> None:
+    lines = rendered(leaderboard_table(ranked, TASKS, width=width), width)
+    assert cells(lines[2]) == ["trial", "overall", *heads]
+    row = cells(lines[5])
+    assert row[:9] == ["t001", "0.5000", "0.500", "0.500", "0.500", "1", "of", "12", "completed"]
+    assert bool(row[9:]) == source
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_nor_are_they_while_a_run_goes_on(ranked: list[TrialRecord], width: int) -> None:
+    console = Console(file=io.StringIO(), width=width, height=30, force_terminal=True, color_system=None)
+    with LiveTable(console, {record.name: record for record in ranked}, TASKS, trials=20, epochs=12):
+        pass
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    row = next(cells(line) for line in text.splitlines() if "t001" in line)
+    assert row[:7] == ["t001", "0.5000", "0.500", "0.500", "0.500", "12/12", "completed"]
+
+
+def test_only_the_winner_is_bold(ranked: list[TrialRecord]) -> None:
+    def bold(records: list[TrialRecord]) -> list[str]:
+        lines = rendered(leaderboard_table(records, TASKS), 120, color=True)[4:-1]
+        return [name for name in ("t001", "t002", "t003") for line in lines if name in line and "\x1b[1m" in line]
+
+    assert bold(ranked) == ["t003"]
+    assert bold([record for record in ranked if record.state == "diverged"]) == []
