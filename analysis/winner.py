@@ -125,7 +125,7 @@ def _figures(
 def _table(corpus: Corpus, searched: Report, refits: Sequence[Refit], best: Refit) -> Table:
     names = [task.name for task in corpus.tasks]
     table = Table(title="The winner, by both leaderboard formulas", title_justify="left")
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for column in ("overall (2024)", "overall (2023)", *names):
         table.add_column(column, justify="right")
 
@@ -133,11 +133,11 @@ def _table(corpus: Corpus, searched: Report, refits: Sequence[Refit], best: Refi
         row = [f"{overall:.4f}", f"{old:.4f}", *(f"{by_task[name]:.3f}" for name in names)]
         table.add_row(label, *row, style="bold" if bold else None)
 
-    add("dev, as the search saw it", searched.scores, searched.overall, overall_2023(corpus.tasks, searched.scores))
+    add("dev, in the search", searched.scores, searched.overall, overall_2023(corpus.tasks, searched.scores))
     for split in ("dev", "test"):
         for one in refits:
             scores: Scores = getattr(one, split)
-            label = f"{split}, refitted with seed {one.seed}"
+            label = f"{split}, refit, seed {one.seed}"
             add(label, scores.by_task, scores.overall, scores.overall_2023, bold=one is best)
     return table
 

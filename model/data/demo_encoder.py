@@ -1,7 +1,8 @@
 """Builds the encoder that is shipped for the demo: `python -m model.data.demo_encoder`, some minutes on one core.
 
-A vocabulary and a small BERT, both learnt from unlabelled passages of the demo grammar. No sentence of dev or test is
-among them.
+A vocabulary and a small BERT, both learnt from passages of the demo grammar. No sentence of dev or test is among them,
+and no label is read; but as in any text, what stands together belongs together, and the verdict that ends a review says
+in words what its label says as a number.
 """
 
 from __future__ import annotations
