@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
+from ray import cloudpickle
 from ray.exceptions import RayTaskError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
