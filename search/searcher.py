@@ -26,7 +26,7 @@ from model.problem import Problem
 from search.ledger import Ledger, Suggested, TrialRecord
 from search.space import Space, quiet_optuna
 
-STARTUP_TRIALS = 6
+STARTUP_TRIALS = 7
 """Trials before TPE learns from them, POINTS among them: those are better informed than random draws, of which Optuna
 by itself would wait for 10, half of a small search."""
 _POINT = "point"

@@ -155,6 +155,13 @@ POINTS: dict[str, dict[str, Any]] = {
     "cross-encoder": CROSS_ENCODER,
     # The same with the larger steps that encoders smaller than BERT-base take.
     "cross-encoder-fast": varied(CROSS_ENCODER, optimization={"learning_rate": 1e-4, "head_learning_rate": 1e-3}),
+    # Reimers and Gurevych 2019: each sentence by itself, their mean tokens compared; with larger steps still.
+    "sentence-bert": varied(
+        CROSS_ENCODER,
+        paraphrase={"pair_encoding": "bi", "pair_features": "product"},
+        similarity={"pair_encoding": "bi", "pair_features": "product"},
+        optimization={"learning_rate": 2e-4, "head_learning_rate": 5e-3, "batch_size": 16},
+    ),
     # Gamarra Lafuente and Udash, 5.3.5, the final model: three layers a task, similarity cross-encoded.
     "gamarra-udash": varied(
         BASELINE,
