@@ -1,223 +1,406 @@
 """TrialConfig: everything that defines a trial, apart from what a run fixes (tasks, encoder, budget, seed).
 
-Frozen dataclasses, checked where they are made: a ValueError names the field, its value and what is allowed.
-A field that cannot have any effect in its configuration must keep its default, so that two configurations that train
-alike also read alike, and nobody believes to have varied something that was never used.
+Frozen dataclasses, checked where they are made (`model.checked`). A technique is off by default. Where it has settings
+of its own they stand in a part of their own, which is None while it is off. A field that cannot have any effect in its
+configuration must keep its default, so that two configurations that train alike also read alike, and nobody believes
+to have varied something that was never used.
 
 What only a run knows (which tasks there are, how many layers the encoder has) is checked by `model.problem`.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import math
-import typing
+import graphlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self
+from typing import Literal
+
+from model.checked import Checked, number
 
 Pooling = Literal["pooler", "mean"]
+Removal = Literal["top", "alternate", "symmetric", "bottom"]
+LayerDropGrowth = Literal["uniform", "depth", "time"]
+BottleneckPlace = Literal["after_feed_forward", "after_layer_norm"]
+AdaptedLayers = Literal["all", "trainable"]
 Activation = Literal["identity", "relu", "gelu", "tanh"]
 PairEncoding = Literal["cross", "bi"]
+PairOrder = Literal["given", "both"]
 PairFeatures = Literal["concat", "difference", "product"]
-Loss = Literal["cross_entropy", "bce", "mse"]
-TaskMix = Literal["in_turn", "proportional", "square_root"]
-Schedule = Literal["constant", "exponential", "linear"]
-
-
-def _number(default: float, low: float, high: float, *, above: bool = False) -> Any:
-    """A float or int field between `low` (exclusive with `above`) and `high`, both in the field's own unit."""
-    return field(default=default, metadata={"low": low, "high": high, "above": above})
-
-
-class _Checked:
-    """Checks every field against its type and range; gives dictionaries there and back."""
-
-    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
-
-    def __post_init__(self) -> None:
-        hints = typing.get_type_hints(type(self))
-        for f in dataclasses.fields(self):
-            _check_field(f, hints[f.name], getattr(self, f.name), where=type(self).__name__)
-
-    def refuse_without_effect(self, name: str, because: str) -> None:
-        value, default = getattr(self, name), self.__dataclass_fields__[name].default
-        if value != default:
-            raise ValueError(
-                f"{type(self).__name__}.{name} = {value!r} has no effect {because}: "
-                f"leave it at its default, {default!r}"
-            )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values only: what JSON can hold."""
-        return dataclasses.asdict(self)  # type: ignore[call-overload]
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`. A key that no field has is refused, with the nearest one named."""
-        return _from_dict(cls, values, where=cls.__name__)
-
-
-def _check_field(f: dataclasses.Field[Any], hint: Any, value: Any, where: str) -> None:
-    def refuse(allowed: str) -> typing.NoReturn:
-        raise ValueError(f"{where}.{f.name} = {value!r}: allowed is {allowed}")
-
-    if type(None) in typing.get_args(hint):
-        if value is None:
-            return
-        hint = next(h for h in typing.get_args(hint) if h is not type(None))
-    if typing.get_origin(hint) is Literal:
-        choices = typing.get_args(hint)
-        if value not in choices:
-            refuse("one of " + ", ".join(map(repr, choices)))
-    elif hint is bool:
-        if not isinstance(value, bool):
-            refuse("True or False")
-    elif hint in (int, float):
-        low, high, above = f.metadata["low"], f.metadata["high"], f.metadata["above"]
-        kind = "a whole number" if hint is int else "a number"
-        span = f"{kind} {'above' if above else 'from'} {low:g} {'up to' if above else 'to'} {high:g}"
-        is_kind = isinstance(value, int if hint is int else (int, float)) and not isinstance(value, bool)
-        if not is_kind or not math.isfinite(value) or not low <= value <= high or (above and value == low):
-            refuse(span)
-    elif isinstance(hint, type) and not isinstance(value, hint):
-        refuse(f"a {hint.__name__}")
-
-
-def _from_dict(cls: Any, values: Any, where: str) -> Any:
-    if not isinstance(values, Mapping):
-        raise ValueError(f"{where} = {values!r}: allowed is a mapping of its fields")
-    hints = typing.get_type_hints(cls)
-    names = [f.name for f in dataclasses.fields(cls)]
-    for key in values:
-        if key not in names:
-            near = difflib.get_close_matches(str(key), names, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"its fields are {', '.join(names)}"
-            raise ValueError(f"{where} has no field {key!r}: {hint}")
-    made = {}
-    for key, value in values.items():
-        hint = hints[key]
-        if dataclasses.is_dataclass(hint):
-            value = _from_dict(hint, value, where=f"{where}.{key}")
-        elif typing.get_origin(hint) is Mapping and isinstance(value, Mapping):
-            part = typing.get_args(hint)[1]
-            value = {name: _from_dict(part, v, where=f"{where}.{key}[{name!r}]") for name, v in value.items()}
-        made[key] = value
-    for f in dataclasses.fields(cls):
-        if f.name not in made and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
-            raise ValueError(f"{where}.{f.name} is missing")
-    return cls(**made)
+Cosine = Literal["none", "added", "alone"]
+Loss = Literal["cross_entropy", "bce", "mse", "mae", "cosine_embedding"]
+Signal = Literal["logits", "hidden"]
+Fusion = Literal["concat", "attention"]
+TaskMix = Literal["in_turn", "proportional", "square_root", "annealed"]
+TasksPerStep = Literal["one", "all"]
+TaskWeighting = Literal["fixed", "uncertainty"]
+Schedule = Literal["constant", "exponential", "linear", "cosine"]
+Norm = Literal["linf", "l2"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncoderConfig(_Checked):
+class AdapterConfig(Checked):
+    """Small trained modules inside the encoder's layers; at least one kind of them. With every layer frozen this is
+    parameter-efficient tuning. (Pandey and Narayan, 3.2)"""
+
+    bottleneck: BottleneckPlace | None = None
+    """Down to `bottleneck_size`, GELU, up again, with a skip connection: on the feed-forward's output before its skip
+    connection, or on the layer's output after its LayerNorm. (Houlsby et al. 2019; Pandey and Narayan, 3.2, figures 1
+    and 2)"""
+    bottleneck_size: int = number(64, 1, 4096)
+    """Width of the bottleneck. (Pandey and Narayan, 3.3)"""
+    pal_size: int = number(0, 0, 4096)
+    """Width of projected attention layers, a multiple of the encoder's attention heads; 0: none. (Stickland and Murray
+    2019, equation 5: 204 for BERT-base)"""
+    lhuc: bool = False
+    """Learned scales, 0 to 2, of the feed-forward's hidden units. (Swietojanski and Renals 2014; Pandey and Narayan,
+    3.2)"""
+    per_task: bool = True
+    """Each task its own, or one for all."""
+    layers: AdaptedLayers = "all"
+    """In every layer, or above the frozen ones only. In every layer, the frozen prefix ends at the embeddings."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.bottleneck is None:
+            self.refuse_without_effect("bottleneck_size", "without a bottleneck")
+            if not self.pal_size and not self.lhuc:
+                raise ValueError("AdapterConfig has no effect without any of bottleneck, pal_size and lhuc")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig(Checked):
     """How the pretrained encoder is fine-tuned and read."""
 
-    freeze_depth: int = _number(0, 0, 96)
+    removed_layers: int = number(0, 0, 95)
+    """Layers taken out for good before fine-tuning. What is said of layers elsewhere is of those that remain. (Sajjad
+    et al. 2023)"""
+    removal: Removal = "top"
+    """Which of them: the highest; every second one, from the second-highest down; those in the middle; the lowest.
+    (Sajjad et al. 2023, figure 1)"""
+    freeze_depth: int = number(0, 0, 96)
     """Layers that stay as pretrained, counted from the bottom; from 1 on the embeddings too. The encoder's `num_layers`
     leaves the pooler and the heads to train. (Gamarra Lafuente and Udash, 5.3.1)"""
-    hidden_dropout: float = _number(0.1, 0, 0.9)
+    branch_layers: int = number(0, 0, 96)
+    """Layers at the top of which each task has its own copy, and with them the pooler."""
+    hidden_dropout: float = number(0.1, 0, 0.9)
     """Probability of dropping a hidden unit, above the frozen prefix. (Gamarra Lafuente and Udash, 5.3.3)"""
-    attention_dropout: float = _number(0.1, 0, 0.9)
+    attention_dropout: float = number(0.1, 0, 0.9)
     """Probability of dropping an attention weight, above the frozen prefix."""
+    layer_drop: float = number(0.0, 0, 0.9)
+    """Probability of skipping a whole layer in a training step, above the frozen prefix. (Jetty, 4.3: 0.15)"""
+    layer_drop_growth: LayerDropGrowth = "uniform"
+    """`uniform`: the same for all layers, all the time; `depth`: from 1/L of it for the lowest of L layers to all of it
+    for the highest (Huang et al. 2016); `time`: as `depth`, and from 0 up as training goes on (Zhang and He 2020)."""
+    adapter: AdapterConfig | None = None
+    """Small trained modules inside the layers; None: none."""
     pooling: Pooling = "pooler"
     """What stands for a sequence: the pooler's output (a dense layer with tanh on [CLS]; Devlin et al. 2019), or the
     mean over the last layer's tokens (Reimers and Gurevych 2019)."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.removed_layers == 0:
+            self.refuse_without_effect("removal", "with removed_layers = 0")
+        if self.layer_drop == 0:
+            self.refuse_without_effect("layer_drop_growth", "with layer_drop = 0")
+        if self.adapter is not None and self.freeze_depth == 0:
+            self.adapter.refuse_without_effect("layers", "with freeze_depth = 0: all layers are trainable")
+
+    @property
+    def prefix_depth(self) -> int:
+        """Layers of the frozen prefix: what lies below them all, and they themselves, is never trained."""
+        return 0 if self.adapter is not None and self.adapter.layers == "all" else self.freeze_depth
+
 
 @dataclass(frozen=True, kw_only=True)
-class HeadConfig(_Checked):
+class HeadConfig(Checked):
     """The layers between the pooled output and the predictions. A hidden layer is dropout, linear, LayerNorm,
-    activation; an output layer is dropout and linear."""
+    activation; an output layer is dropout and linear. (Naeem's order of dropout before ReLU comes to the same.)"""
 
-    common_layers: int = _number(0, 0, 9)
+    pooled_layer_norm: bool = False
+    """LayerNorm on the pooled output. (Grudzinski, 4)"""
+    common_layers: int = number(0, 0, 9)
     """Hidden layers that all tasks share. (Gamarra Lafuente and Udash, 5.3.4; Jetty, 4.5)"""
+    width: int | None = number(None, 1, 8192)
+    """Units of every hidden layer; None: the encoder's hidden size."""
     activation: Activation = "relu"
     """After each hidden layer. (Naeem, 4: ReLU; Gamarra Lafuente and Udash: identity)"""
     layer_norm: bool = False
     """LayerNorm inside each hidden layer. (Naeem, 4)"""
-    dropout: float = _number(0.1, 0, 0.9)
+    dropout: float = number(0.1, 0, 0.9)
     """Probability of dropping a unit before each linear layer of the heads. (Naeem, 4)"""
+    output_dropout: float = number(0.0, 0, 0.9)
+    """Probability of dropping a logit while training. (Grudzinski, 4: a dropout layer after the last linear one)"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskConfig(_Checked):
+class TaskConfig(Checked):
     """What is particular to one task."""
 
     pair_encoding: PairEncoding | None = None
     """How a task on two sentences meets the encoder: `cross` as one sequence, [CLS] a [SEP] b [SEP]; `bi` each sentence
     by itself. None, and only None, for a task on one sentence. (Gamarra Lafuente and Udash, 4; Jetty, 4.5.1)"""
+    pair_order: PairOrder = "given"
+    """The two sentences in the order of the data; or `both`: in either order by chance while training, and the mean of
+    the two in evaluation."""
     pair_features: PairFeatures = "concat"
     """What a bi-encoded pair u, v hands to the task's layers: u, v; with |u-v|; with |u-v| and u*v. (Reimers and
     Gurevych 2019, table 6)"""
-    task_layers: int = _number(1, 1, 9)
+    cosine: Cosine = "none"
+    """The cosine of a bi-encoded pair: `added` to the output, or `alone`, without a head; times the upper end of the
+    label's range (5 for similarity). (Naeem, 4; Jetty, 4.2)"""
+    task_layers: int = number(1, 1, 9)
     """Layers of the task's own head, the output layer among them. (Gamarra Lafuente and Udash, 5.3.4)"""
+    activation: Activation | None = None
+    """After each hidden layer of the task's own; None: `HeadConfig.activation`. (Naeem, 4: none for sentiment)"""
+    dropout: float | None = number(None, 0, 0.9)
+    """Before each linear layer of the task's own; None: `HeadConfig.dropout`. (Grudzinski, 4)"""
     loss: Loss = "cross_entropy"
-    """`cross_entropy` for classes and for binary labels (two logits), `bce` for binary labels (one logit), `mse` for
-    numbers."""
-    weight: float = _number(1.0, 0, 1e6, above=True)
+    """`cross_entropy` for classes and for binary labels (two logits), `bce` for binary labels (one logit), `mse` and
+    `mae` for numbers; `cosine_embedding` for pairs of which only the cosine is read. (Jetty, 4.2 and 4.4)"""
+    threshold: float = number(2.5, -1e6, 1e6)
+    """Numbers above it count as similar in the cosine embedding loss, the others as dissimilar. (Jetty, 4.2)"""
+    ranking_weight: float = number(0.0, 0, 1e3)
+    """Factor on the multiple negatives ranking loss, which is added: of a bi-encoded pair that belongs together, each
+    sentence has to find the other among the batch's. (Henderson et al. 2017; Naeem, 5.4)"""
+    weight: float = number(1.0, 0, 1e6, above=True)
     """Factor on the task's loss. (Jetty, 4.4)"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.pair_encoding != "bi":
-            self.refuse_without_effect("pair_features", f"with pair_encoding = {self.pair_encoding!r}")
+            for name in ("pair_features", "cosine", "ranking_weight"):
+                self.refuse_without_effect(name, f"with pair_encoding = {self.pair_encoding!r}")
+        if self.pair_encoding is None:
+            self.refuse_without_effect("pair_order", "with pair_encoding = None")
+        if self.cosine == "alone":
+            for name in ("pair_order", "pair_features", "task_layers", "activation", "dropout"):
+                self.refuse_without_effect(name, "with cosine = 'alone'")
+            if self.loss not in ("mse", "mae", "cosine_embedding"):
+                raise ValueError(
+                    f"TaskConfig.loss = {self.loss!r}: allowed with cosine = 'alone' is one of 'mse', 'mae', "
+                    "'cosine_embedding'"
+                )
+        if self.cosine == "added" and self.loss == "cross_entropy":
+            raise ValueError(
+                "TaskConfig.cosine = 'added': added to both logits of loss = 'cross_entropy' it has no effect; "
+                "allowed is 'bce'"
+            )
+        if self.loss == "cosine_embedding" and self.cosine != "alone":
+            raise ValueError(f"TaskConfig.cosine = {self.cosine!r}: allowed is 'alone', with loss = 'cosine_embedding'")
+        if self.loss != "cosine_embedding":
+            self.refuse_without_effect("threshold", f"with loss = {self.loss!r}")
+        if self.task_layers == 1:
+            self.refuse_without_effect("activation", "with task_layers = 1")
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimizationConfig(_Checked):
+class EdgeConfig(Checked):
+    """An edge of the sharing graph: the upstream task's head reads the downstream task's representation, and what it
+    says there goes into the downstream task's head. (Grudzinski, 4)"""
+
+    upstream: str
+    downstream: str
+    signal: Signal = "logits"
+    """What is handed on: the upstream head's logits, or what its output layer reads."""
+    gradient_scale: float = number(0.0, 0, 1)
+    """Factor on the gradient that flows back along the edge. 0: the upstream head is frozen while the downstream task
+    trains, which the paper found necessary; between 0 and 1: its future work (6 and 7)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharingConfig(Checked):
+    """The sharing graph between the tasks. (Grudzinski, 4)"""
+
+    edges: tuple[EdgeConfig, ...]
+    """Any, as long as none leads back."""
+    fusion: Fusion = "concat"
+    """How a head takes its representation and the signals together: one after the other, or in a mean weighted by
+    attention (Grudzinski, 7; Bi et al. 2022)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.edges:
+            raise ValueError("SharingConfig.edges = (): allowed is at least one edge")
+        pairs = [(edge.upstream, edge.downstream) for edge in self.edges]
+        for pair in pairs:
+            if pairs.count(pair) > 1:
+                raise ValueError(f"SharingConfig.edges: {pair[0]} -> {pair[1]} stands there twice")
+        self.order()
+
+    def order(self) -> list[str]:
+        """The tasks that the edges name, upstream ones first. Raises ValueError, naming the cycle, where there is
+        none."""
+        sorter: graphlib.TopologicalSorter[str] = graphlib.TopologicalSorter()
+        for edge in self.edges:
+            sorter.add(edge.downstream, edge.upstream)
+        try:
+            return list(sorter.static_order())
+        except graphlib.CycleError as error:
+            cycle = " -> ".join(error.args[1])
+            raise ValueError(f"SharingConfig.edges: a cycle, {cycle}; allowed is any graph without one") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmartConfig(Checked):
+    """Smoothness-inducing adversarial regularization: the predictions must not change where the input of the first
+    trainable layer is moved a little, in the direction that changes them most. (Jiang et al. 2020, equations 1 and 2;
+    Pandey and Narayan, 3.1.1)"""
+
+    weight: float = number(1.0, 0, 1e3, above=True)
+    """Factor on the term: Jiang et al.'s lambda."""
+    steps: int = number(1, 1, 10)
+    """Ascent steps towards the worst direction; each costs a forward and a backward pass."""
+    step_size: float = number(1e-3, 0, 1e3, above=True)
+    """Length of an ascent step, in the units of a hidden state."""
+    noise: float = number(1e-5, 0, 1e3, above=True)
+    """Standard deviation of the random move that the ascent starts from."""
+    epsilon: float = number(1e-6, 0, 1e3, above=True)
+    """The furthest that a token may be moved."""
+    norm: Norm = "linf"
+    """In which steps and moves are measured, token by token."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProximalConfig(Checked):
+    """Bregman proximal point optimization: the predictions must not go far from those of a teacher, the moving average
+    of the weights so far. (Jiang et al. 2020, equations 3 and 4, the momentum variant; Pandey and Narayan, 3.1.2)"""
+
+    weight: float = number(1.0, 0, 1e3, above=True)
+    """Factor on the term: Jiang et al.'s mu."""
+    momentum: float = number(0.99, 0, 1)
+    """Share of itself that the teacher keeps in each step: Jiang et al.'s beta. 0: the step before; 1: where training
+    began."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseStabilityConfig(Checked):
+    """Layer-wise noise stability regularization (LNSR): no layer's output must change much where the input of the first
+    trainable layer is moved at random. (Hua et al. 2021, equation 3; Pandey and Narayan, 2.3)"""
+
+    weight: float = number(1.0, 0, 1e6, above=True)
+    """Factor on the term."""
+    noise: float = number(0.05, 0, 1e3, above=True)
+    """Standard deviation of the move, in the units of a hidden state."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizationConfig(Checked):
     """AdamW (Loshchilov and Hutter 2019), and how the tasks share its steps."""
 
-    learning_rate: float = _number(2e-5, 0, 1, above=True)
-    """Peak step size for the encoder. (Gamarra Lafuente and Udash, 5.3.2)"""
-    head_learning_rate: float = _number(2e-5, 0, 1, above=True)
-    """Peak step size for the heads."""
+    learning_rate: float = number(2e-5, 0, 1, above=True)
+    """Peak step size for the pretrained weights. (Gamarra Lafuente and Udash, 5.3.2)"""
+    head_learning_rate: float = number(2e-5, 0, 1, above=True)
+    """Peak step size for all that starts anew: heads, adapters, learned task weights."""
+    layer_decay: float = number(1.0, 0, 1, above=True)
+    """Factor on `learning_rate` for each layer further down from the top one. (Sun et al. 2019, 5.3.4: 0.95)"""
     schedule: Schedule = "constant"
-    """`constant`; `exponential`: times `decay` after each epoch; `linear`: up over the share `warmup` of the trial's
-    full budget, then down to 0 at its end."""
-    decay: float = _number(0.9, 0, 1, above=True)
+    """`constant`; `exponential`: times `decay` after each epoch; `linear` and `cosine`: up over the share `warmup` of
+    the trial's full budget, then down to 0 at its end, in a line or in half a wave (Loshchilov and Hutter 2017)."""
+    decay: float = number(0.9, 0, 1, above=True)
     """Factor an epoch of the exponential schedule. (Gamarra Lafuente and Udash, 4)"""
-    warmup: float = _number(0.1, 0, 0.9)
-    """Share of all steps over which the linear schedule rises. (Devlin et al. 2019, A.2)"""
-    weight_decay: float = _number(0.0, 0, 1)
+    warmup: float = number(0.1, 0, 0.9)
+    """Share of all steps over which the linear and the cosine schedule rise. (Devlin et al. 2019, A.2)"""
+    weight_decay: float = number(0.0, 0, 1)
     """AdamW's decoupled decay; never on biases and LayerNorms."""
-    batch_size: int = _number(32, 1, 1024)
-    """Examples a step, all of one task. (Naeem, 5.4)"""
-    max_grad_norm: float | None = _number(1.0, 0, 1e6, above=True)
+    batch_size: int = number(32, 1, 1024)
+    """Examples of a task in a step. (Naeem, 5.4)"""
+    max_grad_norm: float | None = number(1.0, 0, 1e6, above=True)
     """Gradients of a step are scaled down to this norm; None: never."""
+    averaged_epochs: int = number(1, 1, 100)
+    """The model of an epoch is the mean of the weights at the ends of the last so many epochs; training itself goes on
+    from the last. (Izmailov et al. 2018)"""
+    tasks_per_step: TasksPerStep = "one"
+    """`one`: a step is a batch of one task; `all`: a batch of each, their losses summed, small sets begun anew as often
+    as it takes. (Naeem, 4)"""
     task_mix: TaskMix = "proportional"
     """Share of an epoch's examples that a task gets: the same for all, taken in turn; in proportion to its training
-    set; in proportion to the square root of it. (Stickland and Murray 2019, 4.1)"""
+    set; in proportion to the square root of it; or from the proportion of the sets in the first epoch to nearly equal
+    shares in the last. (Stickland and Murray 2019, 4.1)"""
+    task_weighting: TaskWeighting = "fixed"
+    """Losses by `TaskConfig.weight`, or each by a learned uncertainty. (Kendall et al. 2018, equation 7)"""
+    gradient_surgery: bool = False
+    """Where the gradients of two tasks point against each other, each loses that component: PCGrad. (Yu et al. 2020,
+    algorithm 1; Naeem, 5.4)"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.schedule != "exponential":
             self.refuse_without_effect("decay", f"with schedule = {self.schedule!r}")
-        if self.schedule != "linear":
+        if self.schedule not in ("linear", "cosine"):
             self.refuse_without_effect("warmup", f"with schedule = {self.schedule!r}")
+        if self.tasks_per_step == "all":
+            self.refuse_without_effect("task_mix", "with tasks_per_step = 'all': each step has a batch of each task")
+        else:
+            self.refuse_without_effect("gradient_surgery", "with tasks_per_step = 'one'")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrialConfig(_Checked):
+class TrialConfig(Checked):
     """One way to fine-tune the encoder for all tasks."""
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
     tasks: Mapping[str, TaskConfig]
     """By task name, exactly the problem's tasks."""
+    sharing: SharingConfig | None = None
+    """The sharing graph; None: no task reads what another one says."""
     optimization: OptimizationConfig = field(default_factory=OptimizationConfig)
+    smart: SmartConfig | None = None
+    """Smoothness-inducing adversarial regularization; None: none."""
+    proximal: ProximalConfig | None = None
+    """Bregman proximal point optimization; None: none. With `smart` it is the whole of SMART."""
+    noise_stability: NoiseStabilityConfig | None = None
+    """Layer-wise noise stability regularization; None: none."""
 
     def __post_init__(self) -> None:
-        for part in ("encoder", "head", "optimization"):
-            expected = self.__dataclass_fields__[part].default_factory
-            if not isinstance(getattr(self, part), typing.cast(type, expected)):
-                raise ValueError(f"TrialConfig.{part} = {getattr(self, part)!r}: allowed is {expected.__name__}(...)")
+        super().__post_init__()
         if not isinstance(self.tasks, Mapping) or not self.tasks:
             raise ValueError(f"TrialConfig.tasks = {self.tasks!r}: allowed is a mapping from task name to TaskConfig")
         for name, task in self.tasks.items():
             if not isinstance(task, TaskConfig):
                 raise ValueError(f"TrialConfig.tasks[{name!r}] = {task!r}: allowed is TaskConfig(...)")
-        if self.head.common_layers == 0 and all(task.task_layers == 1 for task in self.tasks.values()):
-            for name in ("activation", "layer_norm"):
+        self._check_heads()
+        self._check_task_weights()
+        if self.sharing is not None:
+            for edge in self.sharing.edges:
+                self._check_edge(edge)
+
+    def _check_heads(self) -> None:
+        own = [task for task in self.tasks.values() if task.task_layers > 1]
+        if self.head.common_layers == 0 and not own:
+            for name in ("width", "activation", "layer_norm"):
                 self.head.refuse_without_effect(name, "without a hidden layer in any head")
+        if self.head.common_layers == 0 and own and all(task.activation is not None for task in own):
+            self.head.refuse_without_effect("activation", "where each task's own layers have another")
+        if all(task.cosine == "alone" for task in self.tasks.values()):
+            for name in ("dropout", "output_dropout"):
+                self.head.refuse_without_effect(name, "where every task reads the cosine alone")
+
+    def _check_task_weights(self) -> None:
+        several = len(self.tasks) > 1
+        if self.optimization.task_weighting == "uncertainty":
+            for name, task in self.tasks.items():
+                if task.weight != 1.0:
+                    raise ValueError(
+                        f"TrialConfig.tasks[{name!r}].weight = {task.weight!r} has no effect with task_weighting = "
+                        "'uncertainty': leave it at its default, 1.0"
+                    )
+        if not several:
+            self.optimization.refuse_without_effect("gradient_surgery", "with one task")
+
+    def _check_edge(self, edge: EdgeConfig) -> None:
+        arrow = f"SharingConfig.edges: {edge.upstream} -> {edge.downstream}"
+        for name in (edge.upstream, edge.downstream):
+            if name not in self.tasks:
+                raise ValueError(f"{arrow}: there is no task {name!r}; allowed are {', '.join(self.tasks)}")
+        upstream, downstream = self.tasks[edge.upstream], self.tasks[edge.downstream]
+        if upstream.pair_encoding == "bi" and downstream.pair_encoding != "bi":
+            raise ValueError(
+                f"{arrow}: the head of {edge.upstream} reads two encoded sentences (pair_encoding = 'bi'), of which "
+                f"{edge.downstream} has one; allowed is another pair_encoding of either"
+            )
+        if downstream.cosine == "alone":
+            raise ValueError(f"{arrow} has no effect: {edge.downstream} reads the cosine alone and has no head")
+        if edge.signal == "hidden" and upstream.task_layers == 1:
+            raise ValueError(f"{arrow}: signal = 'hidden' is of a head with a hidden layer; {edge.upstream} has none")

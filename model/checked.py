@@ -1,0 +1,112 @@
+"""Dataclasses that check themselves: the machinery under `model.config`.
+
+A ValueError names the field, its value and what is allowed, where a value is made and where it is read from JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import typing
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Any, ClassVar, Literal, Self
+
+
+def number(default: float | None, low: float, high: float, *, above: bool = False) -> Any:
+    """A float or int field between `low` (exclusive with `above`) and `high`, both in the field's own unit."""
+    return field(default=default, metadata={"low": low, "high": high, "above": above})
+
+
+class Checked:
+    """Checks every field against its type and range; gives dictionaries there and back."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for f in dataclasses.fields(self):
+            _check_field(f, hints[f.name], getattr(self, f.name), where=type(self).__name__)
+
+    def refuse_without_effect(self, name: str, because: str) -> None:
+        value, default = getattr(self, name), self.__dataclass_fields__[name].default
+        if value != default:
+            raise ValueError(
+                f"{type(self).__name__}.{name} = {value!r} has no effect {because}: "
+                f"leave it at its default, {default!r}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values only: what JSON can hold."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`. A key that no field has is refused, with the nearest one named."""
+        return _from_dict(cls, values, where=cls.__name__)
+
+
+def _check_field(f: dataclasses.Field[Any], hint: Any, value: Any, where: str) -> None:
+    def refuse(allowed: str) -> typing.NoReturn:
+        raise ValueError(f"{where}.{f.name} = {value!r}: allowed is {allowed}")
+
+    if type(None) in typing.get_args(hint):
+        if value is None:
+            return
+        hint = _without_none(hint)
+    if typing.get_origin(hint) is Literal:
+        choices = typing.get_args(hint)
+        if value not in choices:
+            refuse("one of " + ", ".join(map(repr, choices)))
+    elif hint is bool:
+        if not isinstance(value, bool):
+            refuse("True or False")
+    elif hint in (int, float):
+        low, high, above = f.metadata["low"], f.metadata["high"], f.metadata["above"]
+        kind = "a whole number" if hint is int else "a number"
+        span = f"{kind} {'above' if above else 'from'} {low:g} {'up to' if above else 'to'} {high:g}"
+        is_kind = isinstance(value, int if hint is int else (int, float)) and not isinstance(value, bool)
+        if not is_kind or not math.isfinite(value) or not low <= value <= high or (above and value == low):
+            refuse(span)
+    elif typing.get_origin(hint) is tuple:
+        part = typing.get_args(hint)[0]
+        if not isinstance(value, tuple) or not all(isinstance(item, part) for item in value):
+            refuse(f"a tuple of {part.__name__}(...)")
+    elif isinstance(hint, type) and not isinstance(value, hint):
+        refuse(f"{hint.__name__}(...)" if dataclasses.is_dataclass(hint) else f"a {hint.__name__}")
+
+
+def _without_none(hint: Any) -> Any:
+    """What may be there, of something optional."""
+    if type(None) not in typing.get_args(hint):
+        return hint
+    return next(h for h in typing.get_args(hint) if h is not type(None))
+
+
+def _from_dict(cls: Any, values: Any, where: str) -> Any:
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{where} = {values!r}: allowed is a mapping of its fields")
+    hints = typing.get_type_hints(cls)
+    names = [f.name for f in dataclasses.fields(cls)]
+    for key in values:
+        if key not in names:
+            near = difflib.get_close_matches(str(key), names, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"its fields are {', '.join(names)}"
+            raise ValueError(f"{where} has no field {key!r}: {hint}")
+    made = {}
+    for key, value in values.items():
+        hint = _without_none(hints[key])
+        if dataclasses.is_dataclass(hint) and not (value is None and hint is not hints[key]):
+            value = _from_dict(hint, value, where=f"{where}.{key}")
+        elif typing.get_origin(hint) is tuple and isinstance(value, list | tuple):
+            part = typing.get_args(hint)[0]
+            value = tuple(_from_dict(part, v, where=f"{where}.{key}[{i}]") for i, v in enumerate(value))
+        elif typing.get_origin(hint) is Mapping and isinstance(value, Mapping):
+            part = typing.get_args(hint)[1]
+            value = {name: _from_dict(part, v, where=f"{where}.{key}[{name!r}]") for name, v in value.items()}
+        made[key] = value
+    for f in dataclasses.fields(cls):
+        if f.name not in made and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            raise ValueError(f"{where}.{f.name} is missing")
+    return cls(**made)
