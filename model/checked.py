@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import typing
 from collections.abc import Mapping
 from dataclasses import field
@@ -23,6 +22,11 @@ class Checked:
     """Checks every field against its type and range; gives dictionaries there and back."""
 
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+    def __new__(cls, *_: object, **values: object) -> Self:
+        """Before `__init__`, whose TypeError for a misspelt field would not name the nearest one."""
+        _check_names(cls, values, where=cls.__name__)
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self))
@@ -47,6 +51,15 @@ class Checked:
         return _from_dict(cls, values, where=cls.__name__)
 
 
+def _check_names(cls: Any, values: Mapping[str, object], where: str) -> None:
+    names = [f.name for f in dataclasses.fields(cls)]
+    for key in values:
+        if key not in names:
+            near = difflib.get_close_matches(str(key), names, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"its fields are {', '.join(names)}"
+            raise ValueError(f"{where} has no field {key!r}: {hint}")
+
+
 def _check_field(f: dataclasses.Field[Any], hint: Any, value: Any, where: str) -> None:
     def refuse(allowed: str) -> typing.NoReturn:
         raise ValueError(f"{where}.{f.name} = {value!r}: allowed is {allowed}")
@@ -67,7 +80,7 @@ def _check_field(f: dataclasses.Field[Any], hint: Any, value: Any, where: str) -
         kind = "a whole number" if hint is int else "a number"
         span = f"{kind} {'above' if above else 'from'} {low:g} {'up to' if above else 'to'} {high:g}"
         is_kind = isinstance(value, int if hint is int else (int, float)) and not isinstance(value, bool)
-        if not is_kind or not math.isfinite(value) or not low <= value <= high or (above and value == low):
+        if not is_kind or not low <= value <= high or (above and value == low):  # neither does nan lie between
             refuse(span)
     elif typing.get_origin(hint) is tuple:
         part = typing.get_args(hint)[0]
@@ -87,13 +100,8 @@ def _without_none(hint: Any) -> Any:
 def _from_dict(cls: Any, values: Any, where: str) -> Any:
     if not isinstance(values, Mapping):
         raise ValueError(f"{where} = {values!r}: allowed is a mapping of its fields")
+    _check_names(cls, values, where)
     hints = typing.get_type_hints(cls)
-    names = [f.name for f in dataclasses.fields(cls)]
-    for key in values:
-        if key not in names:
-            near = difflib.get_close_matches(str(key), names, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"its fields are {', '.join(names)}"
-            raise ValueError(f"{where} has no field {key!r}: {hint}")
     made = {}
     for key, value in values.items():
         hint = _without_none(hints[key])

@@ -200,7 +200,9 @@ class EdgeConfig(Checked):
     says there goes into the downstream task's head. (Grudzinski, 4)"""
 
     upstream: str
+    """The task whose head is read."""
     downstream: str
+    """The task that reads it."""
     signal: Signal = "logits"
     """What is handed on: the upstream head's logits, or what its output layer reads."""
     gradient_scale: float = number(0.0, 0, 1)
@@ -251,12 +253,13 @@ class SmartConfig(Checked):
     """Factor on the term: Jiang et al.'s lambda."""
     steps: int = number(1, 1, 10)
     """Ascent steps towards the worst direction; each costs a forward and a backward pass."""
-    step_size: float = number(1e-3, 0, 1e3, above=True)
-    """Length of an ascent step, in the units of a hidden state."""
-    noise: float = number(1e-5, 0, 1e3, above=True)
-    """Standard deviation of the random move that the ascent starts from."""
-    epsilon: float = number(1e-6, 0, 1e3, above=True)
-    """The furthest that a token may be moved."""
+    step_size: float = number(0.01, 0, 1e3, above=True)
+    """Length of an ascent step, in the units of a hidden state. (Jiang et al.: 1e-3)"""
+    noise: float = number(1e-3, 0, 1e3, above=True)
+    """Standard deviation of the random move that the ascent starts from. (Pandey and Narayan, 3.3: 1e-5)"""
+    epsilon: float = number(0.01, 0, 1e3, above=True)
+    """The furthest that a token may be moved. (Pandey and Narayan, 3.3: 1e-6, at which the term is about 1e-9. Computed
+    in half precision, a move below 0.01 drowns in rounding.)"""
     norm: Norm = "linf"
     """In which steps and moves are measured, token by token."""
 
@@ -268,9 +271,9 @@ class ProximalConfig(Checked):
 
     weight: float = number(1.0, 0, 1e3, above=True)
     """Factor on the term: Jiang et al.'s mu."""
-    momentum: float = number(0.99, 0, 1)
-    """Share of itself that the teacher keeps in each step: Jiang et al.'s beta. 0: the step before; 1: where training
-    began."""
+    momentum: float = number(0.99, 0, 1, above=True)
+    """Share of itself that the teacher keeps in each step: Jiang et al.'s beta. 1: it stays where training began. (At 0
+    it would be the model itself.)"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -340,12 +343,15 @@ class TrialConfig(Checked):
     """One way to fine-tune the encoder for all tasks."""
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    """What turns sentences into vectors."""
     head: HeadConfig = field(default_factory=HeadConfig)
+    """What the tasks' heads have in common."""
     tasks: Mapping[str, TaskConfig]
     """By task name, exactly the problem's tasks."""
     sharing: SharingConfig | None = None
     """The sharing graph; None: no task reads what another one says."""
     optimization: OptimizationConfig = field(default_factory=OptimizationConfig)
+    """How all of it is trained."""
     smart: SmartConfig | None = None
     """Smoothness-inducing adversarial regularization; None: none."""
     proximal: ProximalConfig | None = None
@@ -374,7 +380,7 @@ class TrialConfig(Checked):
         if self.head.common_layers == 0 and own and all(task.activation is not None for task in own):
             self.head.refuse_without_effect("activation", "where each task's own layers have another")
         if all(task.cosine == "alone" for task in self.tasks.values()):
-            for name in ("dropout", "output_dropout"):
+            for name in ("dropout", "output_dropout") if self.head.common_layers == 0 else ("output_dropout",):
                 self.head.refuse_without_effect(name, "where every task reads the cosine alone")
 
     def _check_task_weights(self) -> None:

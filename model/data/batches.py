@@ -1,5 +1,9 @@
 """Batches of like lengths, and how the tasks take turns.
 
+A step trains on a batch of one task, or on one of each (Naeem, 4). The tasks' shares of an epoch may change from epoch
+to epoch: "BERT and PALs: Projected Attention Layers for Efficient Adaptation in Multi-Task Learning", Asa Cooper
+Stickland and Iain Murray, 2019, https://arxiv.org/abs/1902.02671, section 4.1.
+
 What a trial sees in an epoch is a pure function of (seed, epoch): a trial that goes on after an interruption needs no
 more than the epoch's number to find its place in the data.
 """
@@ -13,12 +17,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.config import PairEncoding, TaskMix
+from model.config import PairEncoding, TaskMix, TasksPerStep
 from model.data.tokens import Ragged, TokenizedSplit, Tokens
+
+Step = tuple[tuple[str, np.ndarray], ...]
+"""The batches of one optimizer step, each of another task: its name, and the rows of its training set, (B,)."""
 
 CHUNK = 64
 """Batches whose examples are sorted by length together: the more, the less padding and the less chance in who meets
 whom in a batch."""
+ANNEALING = 0.8
+"""How far the exponent of the annealed mix falls from 1, in the first epoch, to the last. (Stickland and Murray 2019,
+4.1)"""
 
 
 @dataclass(frozen=True)
@@ -48,38 +58,85 @@ def sequence_lengths(split: TokenizedSplit, pairs: PairEncoding | None, max_leng
     return np.minimum(longest, max_length)
 
 
-def assemble(tokens: Tokens, split: TokenizedSplit, rows: np.ndarray, pairs: PairEncoding | None) -> Batch:
-    """The examples `rows` of `split` as one padded batch."""
-    if pairs == "cross":
-        first, second = split.sentences
-        sequences = [_cross_encode(tokens, first[i], second[i]) for i in rows]
-    else:
-        sequences = [_encode(tokens, sentence, i) for sentence in split.sentences for i in rows]
-    lengths = np.array([len(ids) for ids, _ in sequences])
-    width = int(lengths.max())
-    ids = np.full((len(sequences), width), tokens.pad_id, dtype=np.int64)
-    segments = np.zeros_like(ids)
-    for row, (sequence, second_at) in enumerate(sequences):
-        ids[row, : len(sequence)] = sequence
-        segments[row, second_at : len(sequence)] = 1
+def assemble(
+    tokens: Tokens,
+    split: TokenizedSplit,
+    rows: np.ndarray,
+    pairs: PairEncoding | None,
+    swapped: np.ndarray | None = None,
+) -> Batch:
+    """The examples `rows` (B,) of `split` as one padded batch.
+
+    `swapped`, (B,) bool, says whose second sentence comes first; None: nobody's.
+    """
+    turned = np.zeros(len(rows), dtype=bool) if swapped is None else swapped
+    build = _cross_encoded if pairs == "cross" else _encoded
+    ids, segments, lengths = build(tokens, split.sentences, rows, turned)
+    width = ids.shape[1]
     mask = None if (lengths == width).all() else torch.from_numpy(np.arange(width) < lengths[:, None])
     return Batch(torch.from_numpy(ids), torch.from_numpy(segments), mask, torch.from_numpy(split.labels[rows]))
 
 
-def _encode(tokens: Tokens, sentences: Ragged, i: int) -> tuple[np.ndarray, int]:
-    """[CLS] a [SEP], and where the second segment begins: nowhere."""
-    ids = np.concatenate(([tokens.cls_id], sentences[i][: tokens.max_length - 2], [tokens.sep_id]))
-    return ids, len(ids)
+def _encoded(
+    tokens: Tokens, sentences: tuple[Ragged, ...], rows: np.ndarray, turned: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """[CLS] a [SEP] for each sentence: ids and segments, (R, T), and lengths, (R,)."""
+    lengths = np.empty(len(sentences) * len(rows), dtype=np.int64)
+    places = [np.arange(len(rows)) + len(rows) * (turned != bool(slot)) for slot in range(len(sentences))]
+    for place, sentence in zip(places, sentences, strict=True):
+        lengths[place] = np.minimum(_lengths(sentence, rows), tokens.max_length - 2)
+    ids = _blank(tokens, lengths + 2)
+    for place, sentence in zip(places, sentences, strict=True):
+        _fill(ids, place, np.ones_like(place), lengths[place], sentence, rows)
+    return ids, np.zeros_like(ids), lengths + 2
 
 
-def _cross_encode(tokens: Tokens, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, int]:
-    """[CLS] a [SEP] b [SEP], and where the second segment begins. What is too long loses from its longer sentence."""
-    room = tokens.max_length - 3
-    if len(a) + len(b) > room:
-        half = (room + (len(a) > len(b))) // 2  # the longer one gets the odd token, as in Hugging Face's tokenizers
-        a, b = a[: max(half, room - len(b))], b[: max(room - half, room - len(a))]
-    ids = np.concatenate(([tokens.cls_id], a, [tokens.sep_id], b, [tokens.sep_id]))
-    return ids, len(a) + 2
+def _cross_encoded(
+    tokens: Tokens, sentences: tuple[Ragged, ...], rows: np.ndarray, turned: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """[CLS] a [SEP] b [SEP] for each pair: ids and segments, (B, T), and lengths, (B,)."""
+    a, b = (_lengths(sentence, rows) for sentence in sentences)
+    first, second = _cut_to(tokens.max_length - 3, np.where(turned, b, a), np.where(turned, a, b))
+    second_at, lengths = first + 2, first + second + 3
+    ids, place = _blank(tokens, lengths), np.arange(len(rows))
+    ids[place, first + 1] = tokens.sep_id
+    for slot, sentence in enumerate(sentences):
+        comes_second = turned != bool(slot)
+        _fill(ids, place, np.where(comes_second, second_at, 1), np.where(comes_second, second, first), sentence, rows)
+    column = np.arange(ids.shape[1])
+    segments = (column >= second_at[:, None]) & (column < lengths[:, None])
+    return ids, segments.astype(np.int64), lengths
+
+
+def _cut_to(room: int, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The lengths of two sentences, (B,) each, cut to `room` together: the longer one loses what is too much."""
+    half = (room + (first > second)) // 2  # the longer one gets the odd token, as in Hugging Face's tokenizers
+    return (
+        np.minimum(first, np.maximum(half, room - second)),
+        np.minimum(second, np.maximum(room - half, room - first)),
+    )
+
+
+def _lengths(sentence: Ragged, rows: np.ndarray) -> np.ndarray:
+    return sentence.starts[rows + 1] - sentence.starts[rows]
+
+
+def _blank(tokens: Tokens, lengths: np.ndarray) -> np.ndarray:
+    """Sequences of these lengths, (R, T), of padding but for the first and the last token."""
+    ids = np.full((len(lengths), int(lengths.max())), tokens.pad_id, dtype=np.int64)
+    ids[:, 0] = tokens.cls_id
+    ids[np.arange(len(lengths)), lengths - 1] = tokens.sep_id
+    return ids
+
+
+def _fill(
+    ids: np.ndarray, place: np.ndarray, at: np.ndarray, lengths: np.ndarray, sentence: Ragged, rows: np.ndarray
+) -> None:
+    """Writes the first `lengths` tokens of the examples `rows` into the sequences `place` of `ids`, from column `at`
+    on; (B,) each."""
+    column = np.arange(ids.shape[1])
+    row, column = np.nonzero((column >= at[:, None]) & (column < (at + lengths)[:, None]))
+    ids[place[row], column] = sentence.ids[(sentence.starts[rows] - at)[row] + column]
 
 
 @dataclass(frozen=True)
@@ -89,54 +146,95 @@ class Plan:
     lengths: Mapping[str, np.ndarray]
     """By task, the sequence length of each training example. (N,)"""
     mix: TaskMix
+    """Of no effect where each step has a batch of every task: their shares are equal."""
     batch_size: int
     epoch_examples: int
     seed: int
+    epochs: int
+    """Of the whole trial."""
+    tasks_per_step: TasksPerStep
 
-    def examples_by_task(self) -> dict[str, int]:
-        """How an epoch's examples are shared out: whole numbers that sum to `epoch_examples`."""
-        exponent = {"in_turn": 0.0, "proportional": 1.0, "square_root": 0.5}[self.mix]
+    @property
+    def total_steps(self) -> int:
+        """Of all epochs."""
+        return self.first_step(self.epochs + 1)
+
+    def first_step(self, number: int) -> int:
+        """How many steps come before epoch `number` (from 1)."""
+        return sum(self.steps_in(earlier) for earlier in range(1, number))
+
+    def steps_in(self, number: int) -> int:
+        """The steps of epoch `number` (from 1)."""
+        batches = [-(-count // self.batch_size) for count in self.examples_by_task(number).values()]
+        return max(batches) if self.tasks_per_step == "all" else sum(batches)
+
+    def examples_by_task(self, number: int) -> dict[str, int]:
+        """How the examples of epoch `number` (from 1) are shared out: whole numbers that sum to `epoch_examples`. Where
+        these are few, they may be 0 for a task."""
+        exponent = self._exponent(number)
         weights = np.array([len(lengths) ** exponent for lengths in self.lengths.values()])
         # Rounding the running sum, not each share, keeps the total exact.
         edges = np.round(np.concatenate(([0.0], np.cumsum(weights / weights.sum()))) * self.epoch_examples)
         return dict(zip(self.lengths, np.diff(edges).astype(int).tolist(), strict=True))
 
-    def steps_per_epoch(self) -> int:
-        return sum(self._batches(count) for count in self.examples_by_task().values())
+    def epoch(self, number: int) -> list[Step]:
+        """The steps of epoch `number` (from 1).
 
-    def epoch(self, number: int) -> list[tuple[str, np.ndarray]]:
-        """The steps of epoch `number` (from 1): for each the task, and the rows of its training set.
-
-        Each task's batches are spread evenly over the epoch: with equal shares the tasks take strict turns.
+        One task a step: each task's batches are spread evenly over the epoch; with equal shares the tasks take strict
+        turns. All tasks a step: each task's examples are spread over all steps, in batches that differ in size by one
+        at most; a task with fewer examples than there are steps is left out of some.
         """
-        steps: list[tuple[float, int, str, np.ndarray]] = []
-        for index, (task, count) in enumerate(self.examples_by_task().items()):
-            rng = np.random.default_rng([self.seed, 1, index, number])
-            batches = self._cut(task, self._draw(index, task, (number - 1) * count, count), rng)
-            steps += [((turn + 0.5) / len(batches), index, task, rows) for turn, rows in enumerate(batches)]
-        return [(task, rows) for _, _, task, rows in sorted(steps, key=lambda step: step[:2])]
+        batches = {task: self._batches(index, task, number) for index, task in enumerate(self.lengths)}
+        if self.tasks_per_step == "all":
+            steps = zip(*([(task, rows) for rows in cut] for task, cut in batches.items()), strict=True)
+            return [tuple((task, rows) for task, rows in step if len(rows)) for step in steps]
+        turns = [
+            ((turn + 0.5) / len(cut), index, task, rows)
+            for index, (task, cut) in enumerate(batches.items())
+            for turn, rows in enumerate(cut)
+        ]
+        return [((task, rows),) for _, _, task, rows in sorted(turns, key=lambda turn: turn[:2])]
 
-    def _batches(self, count: int) -> int:
-        return -(-count // self.batch_size)
+    def swaps(self, task: str, number: int) -> np.ndarray:
+        """Which pairs of the task's training set are turned round in epoch `number` (from 1): a coin's toss for each.
+        (N,) bool"""
+        rng = np.random.default_rng([self.seed, 2, list(self.lengths).index(task), number])
+        return rng.integers(2, size=len(self.lengths[task])).astype(bool)
+
+    def _exponent(self, number: int) -> float:
+        """A task's share is its number of examples to the power of this."""
+        if self.tasks_per_step == "all":
+            return 0.0
+        if self.mix == "annealed":
+            return 1.0 - ANNEALING * (number - 1) / max(1, self.epochs - 1)
+        return {"in_turn": 0.0, "proportional": 1.0, "square_root": 0.5}[self.mix]
+
+    def _batches(self, index: int, task: str, number: int) -> list[np.ndarray]:
+        """The task's batches in epoch `number`: the rows of each."""
+        count = self.examples_by_task(number)[task]
+        start = sum(self.examples_by_task(earlier)[task] for earlier in range(1, number))
+        batches = self.steps_in(number) if self.tasks_per_step == "all" else -(-count // self.batch_size)
+        rng = np.random.default_rng([self.seed, 1, index, number])
+        return self._cut(task, self._draw(index, task, start, count), batches, rng)
 
     def _draw(self, index: int, task: str, start: int, count: int) -> np.ndarray:
         """Examples `start` to `start + count` of the task's endless stream: one shuffle of its set after the other, so
         that every example comes up once before any comes up again."""
-        size, drawn = len(self.lengths[task]), []
+        size, drawn = len(self.lengths[task]), [np.empty(0, dtype=np.int64)]
         while count:
             turn, offset = divmod(start, size)
             shuffled = np.random.default_rng([self.seed, 0, index, turn]).permutation(size)
             part = shuffled[offset : offset + count]
             drawn.append(part)
             start, count = start + len(part), count - len(part)
-        return np.concatenate(drawn) if drawn else np.empty(0, dtype=np.int64)
+        return np.concatenate(drawn)
 
-    def _cut(self, task: str, rows: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-        """`rows` as batches of like lengths, in random order."""
-        if not len(rows):
-            return []
+    def _cut(self, task: str, rows: np.ndarray, count: int, rng: np.random.Generator) -> list[np.ndarray]:
+        """`rows` as `count` batches of like lengths, in random order."""
         span = CHUNK * self.batch_size
-        chunks = [rows[at : at + span] for at in range(0, len(rows), span)]
-        ordered = np.concatenate([chunk[np.argsort(self.lengths[task][chunk], kind="stable")] for chunk in chunks])
-        batches = np.array_split(ordered, self._batches(len(rows)))
-        return [batches[i] for i in rng.permutation(len(batches))]
+        by_length = [
+            chunk[np.argsort(self.lengths[task][chunk], kind="stable")]
+            for chunk in (rows[at : at + span] for at in range(0, len(rows), span))
+        ]
+        batches = np.array_split(np.concatenate(by_length), count) if by_length else [rows] * count
+        return [batches[i] for i in rng.permutation(count)]

@@ -24,7 +24,7 @@ from model.data.tasks import CS224N
 from model.data.tokens import tokenize
 from model.network.bert import Bert
 from model.network.pretrained import Encoder, write_encoder
-from model.training.pretrain import pretrain
+from model.training.masked_language import pretrain
 
 PASSAGES = 40_000
 """Of each task's kind."""
@@ -52,6 +52,7 @@ def main() -> None:
         batch_size=BATCH_SIZE,
         seed=SEED,
         progress=_Progress(),
+        precision="fp32",
     )
     # Half precision halves what is downloaded, and costs less than a step of training changes.
     write_encoder(demo.ENCODER, encoder, {name: tensor.half() for name, tensor in weights.items()})

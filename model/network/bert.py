@@ -10,13 +10,17 @@ Shapes: B sequences, T tokens, C hidden size, H attention heads, D = C / H.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.network.shape import ActivationName, BertShape
+
+if TYPE_CHECKING:
+    from model.network.adapters import Adapters, LayerAdapter
 
 ACTIVATIONS: dict[ActivationName, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
@@ -82,27 +86,46 @@ class Layer(nn.Module):
         self.dropout = nn.Dropout(hidden_dropout)
         self.activation = ACTIVATIONS[shape.activation]
 
-    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        hidden = self.attention_norm(hidden + self.dropout(self.attention(hidden, mask)))
-        feed_forward = self.output(self.activation(self.intermediate(hidden)))
-        return self.output_norm(hidden + self.dropout(feed_forward))
+    def forward(self, hidden: Tensor, mask: Tensor | None, adapter: LayerAdapter | None = None) -> Tensor:
+        attended = self.attention_norm(hidden + self.dropout(self.attention(hidden, mask)))
+        units = self.activation(self.intermediate(attended))  # (B, T, I)
+        if adapter is None:
+            return self.output_norm(attended + self.dropout(self.output(units)))
+        feed_forward = adapter.on_feed_forward(self.dropout(self.output(adapter.on_units(units))))
+        return adapter.on_output(self.output_norm(adapter.on_skip(attended, hidden, mask) + feed_forward))
 
 
 class Bert(nn.Module):
-    """The encoder. Its lowest `freeze_depth` layers, and with them the embeddings, are the frozen prefix: not trained,
-    always in evaluation mode, so that what it computes for a sentence never changes."""
+    """The encoder. Its lowest `freeze_depth` layers, and with them the embeddings, are not trained.
+
+    What lies below the first trainable parameter is the frozen prefix: always in evaluation mode, so that what it
+    computes for a sentence never changes. It ends above `freeze_depth` layers, or, where adapters are trained inside
+    frozen layers, above `prefix_depth` of them.
+    """
 
     def __init__(
-        self, shape: BertShape, *, hidden_dropout: float = 0.0, attention_dropout: float = 0.0, freeze_depth: int = 0
+        self,
+        shape: BertShape,
+        *,
+        hidden_dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        freeze_depth: int = 0,
+        prefix_depth: int | None = None,
     ) -> None:
         super().__init__()
         self.embeddings = Embeddings(shape, hidden_dropout)
         self.layers = nn.ModuleList(Layer(shape, hidden_dropout, attention_dropout) for _ in range(shape.num_layers))
         self.pooler = nn.Linear(shape.hidden_size, shape.hidden_size)
-        self.freeze_depth = freeze_depth
-        self._prefix = (self.embeddings, *self.layers[:freeze_depth]) if freeze_depth else ()
-        for module in self._prefix:
-            module.requires_grad_(False)
+        self.prefix_depth = freeze_depth if prefix_depth is None else prefix_depth
+        self._prefix = (self.embeddings, *self.layers[: self.prefix_depth]) if freeze_depth else ()
+        if freeze_depth:
+            for module in (self.embeddings, *self.layers[:freeze_depth]):
+                module.requires_grad_(False)
+
+    @property
+    def prefix_is_frozen(self) -> bool:
+        """False where even the embeddings are trained."""
+        return bool(self._prefix)
 
     def train(self, mode: bool = True) -> Bert:
         super().train(mode)
@@ -116,25 +139,41 @@ class Bert(nn.Module):
         `ids` and `segments` are (B, T) whole numbers; `mask` is (B, T), True where there is a token, or None where no
         sequence is padded.
         """
-        return self.suffix(self.prefix(ids, segments, mask), mask)
+        return self.suffix(self.prefix(ids, segments, mask), mask)[-1]
 
     def prefix(self, ids: Tensor, segments: Tensor, mask: Tensor | None) -> Tensor:
         """The input of the first layer that is trained, (B, T, C)."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self._prefix):
             hidden = self.embeddings(ids, segments)
-            for layer in self.layers[: self.freeze_depth]:
+            for layer in self.layers[: self.prefix_depth]:
                 hidden = layer(hidden, mask)
         return hidden
 
-    def suffix(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """From the prefix's output, (B, T, C), to the last layer's."""
-        for layer in self.layers[self.freeze_depth :]:
-            hidden = layer(hidden, mask)
-        return hidden
+    def suffix(
+        self,
+        hidden: Tensor,
+        mask: Tensor | None,
+        *,
+        branch: Iterable[nn.Module] = (),
+        adapters: Adapters | None = None,
+        skipped: Collection[int] = (),
+    ) -> list[Tensor]:
+        """The prefix's output, (B, T, C), and after it the output of each layer above, the last layer's last.
 
-    def pool(self, hidden: Tensor) -> Tensor:
-        """BERT's pooler: dense and tanh on [CLS]. (B, T, C) to (B, C)."""
-        return torch.tanh(self.pooler(hidden[:, 0]))
+        `branch` goes on where the encoder's own layers end. Layers in `skipped`, by number from 0 at the bottom, hand
+        on what they read.
+        """
+        outputs = [hidden]
+        for number, layer in enumerate((*self.layers[self.prefix_depth :], *branch), start=self.prefix_depth):
+            if number not in skipped:
+                hidden = layer(hidden, mask, None if adapters is None else adapters.at(number))
+            outputs.append(hidden)
+        return outputs
+
+
+def pool(pooler: nn.Module, hidden: Tensor) -> Tensor:
+    """BERT's pooler: dense and tanh on [CLS]. (B, T, C) to (B, C)."""
+    return torch.tanh(pooler(hidden[:, 0]))
 
 
 def mean_pool(hidden: Tensor, mask: Tensor | None) -> Tensor:

@@ -5,7 +5,10 @@ Shapes: B examples, W width of the pooled output.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.config import Activation, PairFeatures
@@ -24,16 +27,35 @@ def hidden_layers(
     """`count` layers of dropout, linear, LayerNorm (Naeem, 4) and activation: (B, `input_width`) to (B, `width`)."""
     modules: list[nn.Module] = []
     for i in range(count):
-        modules += [nn.Dropout(dropout), _linear(width if i else input_width, width)]
+        modules += [nn.Dropout(dropout), dense(width if i else input_width, width)]
         if layer_norm:
             modules.append(nn.LayerNorm(width))
         modules.append(ACTIVATIONS[activation]())
     return nn.Sequential(*modules)
 
 
-def output_layer(input_width: int, outputs: int, *, dropout: float) -> nn.Sequential:
-    """Dropout and linear: (B, `input_width`) to (B, `outputs`)."""
-    return nn.Sequential(nn.Dropout(dropout), _linear(input_width, outputs))
+class HeadOutput(NamedTuple):
+    """What a head says."""
+
+    logits: Tensor
+    """(B, outputs)"""
+    hidden: Tensor
+    """What its output layer reads: (B, width of its last hidden layer)."""
+
+
+class TaskHead(nn.Module):
+    """A task's own hidden layers and output layer: dropout, linear, and dropout of logits (Grudzinski, 4)."""
+
+    def __init__(
+        self, hidden: nn.Sequential, hidden_width: int, outputs: int, *, dropout: float, output_dropout: float
+    ) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.output = nn.Sequential(nn.Dropout(dropout), dense(hidden_width, outputs), nn.Dropout(output_dropout))
+
+    def forward(self, features: Tensor) -> HeadOutput:
+        hidden = self.hidden(features)
+        return HeadOutput(self.output(hidden), hidden)
 
 
 def pair_features(u: Tensor, v: Tensor, features: PairFeatures) -> Tensor:
@@ -55,9 +77,15 @@ def pair_width(features: PairFeatures) -> int:
     return {"concat": 2, "difference": 3, "product": 4}[features]
 
 
-def _linear(inputs: int, outputs: int) -> nn.Linear:
+def cosine(u: Tensor, v: Tensor, scale: float) -> Tensor:
+    """`scale` times the cosine of u and v, (B, W) each: (B, 1), in fp32. (Naeem, 4)"""
+    return scale * F.cosine_similarity(u.float(), v.float(), dim=-1).unsqueeze(-1)
+
+
+def dense(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
     """Initialized as BERT's own dense layers are (Devlin et al. 2019): normal with standard deviation 0.02, bias 0."""
-    linear = nn.Linear(inputs, outputs)
+    linear = nn.Linear(inputs, outputs, bias=bias)
     nn.init.normal_(linear.weight, std=0.02)
-    nn.init.zeros_(linear.bias)
+    if bias:
+        nn.init.zeros_(linear.bias)
     return linear

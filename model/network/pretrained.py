@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,17 @@ class Encoder:
             digest.update(key.encode())
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()[:16]
+
+    def keeping(self, layers: Sequence[int]) -> Encoder:
+        """An encoder of these layers only, by their numbers from 0."""
+        weights = {key: array for key, array in self.weights.items() if not key.startswith("layers.")}
+        for new, old in enumerate(layers):
+            start = f"layers.{old}."
+            for key, array in self.weights.items():
+                if key.startswith(start):
+                    weights[f"layers.{new}.{key.removeprefix(start)}"] = array
+        config = {**self.config, "num_hidden_layers": len(layers)}
+        return Encoder(name=self.name, config=config, weights=weights, tokenizer=self.tokenizer)
 
     def load_into(self, bert: Bert) -> None:
         """Copies the weights into `bert`, which must have this encoder's shape."""

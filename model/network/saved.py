@@ -1,40 +1,76 @@
 """A trained model as a folder: everything that predicting takes, and nothing to unpickle.
 
 encoder/            a Hugging Face folder, tokenizer included: `transformers.AutoModel.from_pretrained` loads it
-heads.safetensors   common layers and task heads
+heads.safetensors   common layers, task heads, and adapters, which Hugging Face's BERT has no place for
 config.json         the TrialConfig
+
+Where each task has its own copy of the top layers, each has its own folder, a whole encoder: encoders/sentiment/, ...
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from model.config import TrialConfig
 from model.data.tasks import CS224N
-from model.network.multitask import MultitaskBert
+from model.network.multitask import MultitaskBert, without_removed_layers
 from model.network.pretrained import Encoder, read_encoder, write_encoder
 
-_ENCODER, _HEADS, _CONFIG = "encoder", "heads.safetensors", "config.json"
+_ENCODER, _ENCODERS, _HEADS, _CONFIG = "encoder", "encoders", "heads.safetensors", "config.json"
 
 
 def write_model(folder: Path, model: MultitaskBert, encoder: Encoder) -> None:
     """Writes `model`, which was trained from `encoder`, into `folder`."""
-    state = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
-    bert = {name.removeprefix("bert."): tensor for name, tensor in state.items() if name.startswith("bert.")}
-    write_encoder(folder / _ENCODER, encoder, bert)
-    save_file({name: t for name, t in state.items() if not name.startswith("bert.")}, folder / _HEADS)
+    encoder = without_removed_layers(model.config.encoder, encoder)
+    state = model.state_dict()
+    bert = _under("bert.", state)
+    if model.branches:
+        for task in model.branches:
+            branch = _under(f"branches.{task}.", state)
+            write_encoder(
+                folder / _ENCODERS / task, encoder, {**bert, **_numbered_from(len(model.bert.layers), branch)}
+            )
+    else:
+        write_encoder(folder / _ENCODER, encoder, bert)
+    others = {name: tensor for name, tensor in state.items() if not name.startswith(("bert.", "branches."))}
+    save_file({name: tensor.cpu().contiguous() for name, tensor in others.items()}, folder / _HEADS)
     (folder / _CONFIG).write_text(json.dumps(model.config.to_dict(), indent=2) + "\n")
 
 
 def read_model(folder: Path) -> tuple[MultitaskBert, Encoder]:
-    """The model that `write_model` wrote, and the encoder in it, whose tokenizer goes with it."""
+    """The model that `write_model` wrote, and an encoder of it, whose tokenizer goes with it."""
     config = TrialConfig.from_dict(json.loads((folder / _CONFIG).read_text()))
-    encoder = read_encoder(str(folder / _ENCODER))
-    model = MultitaskBert(config, [task for task in CS224N if task.name in config.tasks], encoder)
-    heads = load_file(folder / _HEADS)
-    bert = {f"bert.{name}": tensor for name, tensor in model.bert.state_dict().items()}
-    model.load_state_dict({**bert, **heads})
+    tasks = [task for task in CS224N if task.name in config.tasks]
+    branched = config.encoder.branch_layers > 0
+    folders = {task.name: folder / _ENCODERS / task.name if branched else folder / _ENCODER for task in tasks}
+    encoders = {task: read_encoder(str(path)) for task, path in folders.items()}
+    encoder = encoders[tasks[0].name]
+    # Its layers are those that remained: none is removed once more.
+    whole = dataclasses.replace(config, encoder=dataclasses.replace(config.encoder, removed_layers=0, removal="top"))
+    model = MultitaskBert(whole, tasks, encoder)
+    for task in model.branches:
+        model.branches[task].load_state_dict(MultitaskBert(whole, tasks, encoders[task]).branches[task].state_dict())
+    kept = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(("bert.", "branches."))}
+    model.load_state_dict({**kept, **load_file(folder / _HEADS)})
     return model, encoder
+
+
+def _under(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The part of `state` under `prefix`, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
+def _numbered_from(first: int, branch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A branch's weights under the names that they have in a whole encoder, above its first `first` layers."""
+    named = {}
+    for name, tensor in branch.items():
+        if name.startswith("layers."):
+            _, number, rest = name.split(".", 2)
+            name = f"layers.{first + int(number)}.{rest}"
+        named[name] = tensor
+    return named

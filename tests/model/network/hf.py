@@ -10,7 +10,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
-from model.network.bert import Bert
+from model.network.bert import Bert, pool
 from model.network.pretrained import Encoder
 from tests.support import VOCABULARY, tiny_encoder
 
@@ -67,7 +67,7 @@ def outputs_of_ours(encoder: Encoder) -> tuple[torch.Tensor, torch.Tensor]:
     bert = Bert(encoder.shape).eval()
     encoder.load_into(bert)
     hidden = bert(IDS, SEGMENTS, None)
-    return hidden, bert.pool(hidden)
+    return hidden, pool(bert.pooler, hidden)
 
 
 def ids_of_theirs(folder: Path) -> list[list[int]]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from model.network.bert import Bert, mean_pool
+from model.network.bert import Bert, mean_pool, pool
 from model.network.pretrained import read_encoder
 from model.network.shape import BertShape
 from tests.support import tiny_encoder
@@ -51,7 +51,7 @@ def states(theirs: BertModel, ours: Bert, ids, segments, mask, *, explicit_mask:
     """(last hidden state without padding, pooled) of both."""
     reference = theirs(input_ids=ids, token_type_ids=segments, attention_mask=mask.long())
     hidden = ours(ids, segments, mask if explicit_mask else None)
-    return (reference.last_hidden_state[mask], reference.pooler_output), (hidden[mask], ours.pool(hidden))
+    return (reference.last_hidden_state[mask], reference.pooler_output), (hidden[mask], pool(ours.pooler, hidden))
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_freeze_depth_says_exactly_what_is_trained(depth):
     expected = {name for name in bert.state_dict() if not (prefix and name.startswith(prefix))}
     assert {name for name, parameter in bert.named_parameters() if parameter.requires_grad} == expected
     ids, segments, mask = inputs(padded=True, vocab_size=40)
-    bert.pool(bert(ids, segments, mask)).sum().backward()
+    pool(bert.pooler, bert(ids, segments, mask)).sum().backward()
     assert {name for name, parameter in bert.named_parameters() if parameter.grad is not None} == expected
 
 
@@ -158,7 +158,7 @@ def test_the_frozen_prefix_computes_the_same_in_training(depth):
     assert torch.equal(training, bert.eval().prefix(*arguments))
     if depth < 3:
         assert not torch.equal(whole, bert(*arguments))  # above it there is dropout
-    assert torch.equal(bert(*arguments), bert.suffix(training, arguments[2]))
+    assert torch.equal(bert(*arguments), bert.suffix(training, arguments[2])[-1])
 
 
 def test_without_freezing_dropout_begins_at_the_embeddings():

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from model.config import Activation
-from model.network.heads import hidden_layers, output_layer, pair_features, pair_width
+from model.network.heads import TaskHead, cosine, hidden_layers, pair_features, pair_width
 
 
 def build(count, activation: Activation = "relu", *, layer_norm=False):
@@ -43,9 +43,41 @@ def test_activations(activation, function):
 
 
 def test_linear_layers_start_as_berts():
-    layer = output_layer(400, 300, dropout=0.1)
-    assert layer.get_parameter("1.weight").std().item() == pytest.approx(0.02, rel=0.05)
-    assert not layer.get_parameter("1.bias").any()
+    head = TaskHead(build(0), 400, 300, dropout=0.1, output_dropout=0.0)
+    assert head.get_parameter("output.1.weight").std().item() == pytest.approx(0.02, rel=0.05)
+    assert not head.get_parameter("output.1.bias").any()
+
+
+def test_a_head_gives_its_logits_and_what_its_output_layer_reads():
+    head, x = TaskHead(build(2), 4, 3, dropout=0.1, output_dropout=0.2).eval(), torch.randn(5, 6)
+    logits, hidden = head(x)
+    torch.testing.assert_close(hidden, head.hidden(x))
+    torch.testing.assert_close(logits, head.get_submodule("output.1")(hidden))
+
+
+def test_output_dropout_drops_logits_while_training():
+    head = TaskHead(build(0), 6, 200, dropout=0.0, output_dropout=0.5)
+    x = torch.randn(5, 6)
+    share = (head(x).logits == 0).float().mean().item()
+    assert 0.4 < share < 0.6
+    assert (head.eval()(x).logits != 0).all()
+
+
+def test_naeems_order_of_dropout_before_relu_comes_to_the_same():
+    """Linear, LayerNorm, dropout, ReLU (Naeem, 4) and ours, whose dropout stands before the next linear layer."""
+    torch.manual_seed(0)
+    linear, norm, x = nn.Linear(6, 4), nn.LayerNorm(4), torch.randn(8, 6)
+    orders = ([nn.Dropout(0.4), nn.ReLU()], [nn.ReLU(), nn.Dropout(0.4)])
+    outputs = []
+    for order in orders:
+        torch.manual_seed(1)
+        outputs.append(nn.Sequential(linear, norm, *order)(x))
+    assert torch.equal(*outputs)
+
+
+def test_cosine_is_the_formula_times_its_scale():
+    u, v = torch.tensor([[3.0, 4.0], [1.0, 0.0]]), torch.tensor([[4.0, 3.0], [-2.0, 0.0]])
+    torch.testing.assert_close(cosine(u, v, 5.0), torch.tensor([[5 * 24 / 25], [-5.0]]))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from model.data.batches import assemble
 from model.data.tasks import CS224N
 from model.network.bert import Bert
 from model.network.multitask import MultitaskBert
-from model.training.losses import batch_loss
+from model.training.losses import objective
 from tests.support import refused, tiny_config, tiny_encoder
 
 C = 16  # hidden size of the tiny encoder
@@ -84,7 +84,7 @@ def test_a_bi_encoded_pair_in_one_pass_is_like_two_passes(tokens, features, pool
         for at, row in enumerate(ROWS):
             u, v = (pooled_alone(model, tokens, sentences[row]) for sentences in split.sentences)
             parts = {"concat": [u, v], "difference": [u, v, (u - v).abs()], "product": [u, v, (u - v).abs(), u * v]}
-            alone = model.heads["similarity"](torch.cat(parts[features], dim=1))
+            alone = model.heads["similarity"](torch.cat(parts[features], dim=1)).logits
             torch.testing.assert_close(together[at : at + 1], alone, rtol=0, atol=1e-5)
 
 
@@ -123,7 +123,7 @@ def test_every_configuration_trains_what_it_says(config, tokens):
         part, batch = config.tasks[task.name], batch_of(tokens, config, task.name)
         logits = model(task.name, batch)
         assert logits.shape == (len(ROWS), OUTPUTS[task.name, part.loss])
-        loss = batch_loss(part.loss, logits, batch.labels)
+        loss = objective(task, part).batch_loss(logits, batch.labels)
         model.zero_grad(set_to_none=True)
         loss.backward()
         assert loss.isfinite()
@@ -163,7 +163,7 @@ def test_trainable_state_goes_out_and_in(tokens):
         ({"encoder": {"freeze_depth": 1}}, "bert.embeddings.norm.bias"),
         ({"encoder": {"pooling": "mean"}}, "bert.pooler.bias"),
         ({"head": {"common_layers": 1}}, "common.1.bias"),
-        ({"sentiment": {"task_layers": 2}}, "heads.sentiment.4.bias"),
+        ({"sentiment": {"task_layers": 2}}, "heads.sentiment.hidden.1.bias"),
     ],
 )
 def test_trainable_state_of_another_configuration_is_refused(change, name):
@@ -178,7 +178,8 @@ def test_trainable_state_of_another_shape_is_refused():
     state = build(tiny_config()).trainable_state()
     other = build(tiny_config(similarity={"pair_features": "product"}))
     with refused(
-        "these weights belong to another configuration: 'heads.similarity.1.weight' has shape (1, 32), not (1, 64)",
+        "these weights belong to another configuration: 'heads.similarity.output.1.weight' has shape (1, 32), "
+        "not (1, 64)",
         ValueError,
     ):
         other.load_trainable_state(state)

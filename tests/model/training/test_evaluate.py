@@ -12,7 +12,7 @@ from model.data.batches import assemble
 from model.data.tasks import CS224N
 from model.network.multitask import MultitaskBert
 from model.training import evaluate
-from model.training.losses import predictions
+from model.training.losses import objective
 from tests.support import tiny_config, tiny_encoder
 
 
@@ -27,9 +27,10 @@ def model(request):
 def one_by_one(model, tokens, task, split):
     """The obvious twin: no batches, no padding, no order to restore."""
     part, rows = model.config.tasks[task], tokens.splits[task][split]
+    read_as = objective(next(t for t in CS224N if t.name == task), part)
     with torch.no_grad():
         batches = (assemble(tokens, rows, np.array([i]), part.pair_encoding) for i in range(len(rows)))
-        return np.concatenate([predictions(part.loss, model(task, batch)).numpy() for batch in batches])
+        return np.concatenate([read_as.predictions(model(task, batch)).numpy() for batch in batches])
 
 
 @pytest.mark.parametrize("batch_size", [5, 128])
@@ -46,6 +47,33 @@ def test_predictions_are_in_the_order_of_the_corpus_whatever_the_padding(model, 
 def test_predictions_do_not_depend_on_precision_much(model, tokens):
     exact, half = (evaluate.predict(model, tokens, "dev", precision) for precision in ("fp32", "bf16"))
     np.testing.assert_allclose(half["similarity"], exact["similarity"], atol=0.05)
+
+
+def test_predictions_of_some_rows_are_those_of_all(model, tokens):
+    rows = {task.name: np.array([7, 2, 11]) for task in CS224N}
+    every, some = (evaluate.predict(model, tokens, "train", "fp32", chosen) for chosen in (None, rows))
+    for task in some:
+        np.testing.assert_allclose(some[task], every[task][rows[task]], atol=1e-5)
+    by_hand = np.mean(some["sentiment"] == tokens.splits["sentiment"]["train"].labels[[7, 2, 11]])
+    assert evaluate.scores(tokens, "train", some, rows)["sentiment"] == pytest.approx(by_hand)
+
+
+def test_both_orders_predict_the_mean_of_the_two(tokens):
+    """Of a pair and of the pair turned round in the data itself."""
+    config = tiny_config(similarity={"pair_encoding": "cross"})
+    both = tiny_config(similarity={"pair_encoding": "cross", "pair_order": "both"})
+    model = MultitaskBert(config, CS224N, tiny_encoder(scale=0.3))
+    turning = MultitaskBert(both, CS224N, tiny_encoder(scale=0.3))
+    turning.load_state_dict(model.state_dict())
+    split = tokens.splits["similarity"]["dev"]
+    turned = type(split)(split.sentences[::-1], split.labels)
+    reversed_tokens = type(tokens)(**vars(tokens) | {"splits": {**tokens.splits, "similarity": {"dev": turned}}})
+    one, other, mean = (
+        evaluate.predict(m, t, "dev", "fp32")["similarity"]
+        for m, t in ((model, tokens), (model, reversed_tokens), (turning, tokens))
+    )
+    assert np.abs(one - other).max() > 1e-3
+    np.testing.assert_allclose(mean, (one + other) / 2, atol=1e-5)
 
 
 def test_a_split_without_examples_has_no_predictions(model, tokens):

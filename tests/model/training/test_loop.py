@@ -10,6 +10,7 @@ from model.data.tasks import CS224N
 from model.data.tokens import tokenize
 from model.training import loop
 from model.training.loop import Diverged, train
+from model.training.losses import objective
 from model.training.precision import Precision
 from tests.support import VOCABULARY, tiny_config, tiny_corpus, tiny_encoder
 
@@ -71,10 +72,11 @@ def test_losses_are_means_over_examples_before_task_weights(tokens):
     training.model.eval()
     for task in CS224N:
         part, split = config.tasks[task.name], tokens.splits[task.name]["train"]
-        rows = np.concatenate([rows for name, rows in training._plan.epoch(1) if name == task.name])
+        rows = np.concatenate([rows for ((name, rows),) in training._plan.epoch(1) if name == task.name])
         batches = [loop.assemble(tokens, split, rows[i : i + 1], part.pair_encoding) for i in range(len(rows))]
         with torch.no_grad():
-            losses = [loop.batch_loss(part.loss, training.model(task.name, batch), batch.labels) for batch in batches]
+            read_as = objective(task, part)
+            losses = [read_as.batch_loss(training.model(task.name, batch), batch.labels) for batch in batches]
         assert epoch.losses[task.name] == pytest.approx(float(torch.stack(losses).mean()), rel=1e-4)
 
 
@@ -139,7 +141,7 @@ def test_step_sizes_follow_the_steps_of_the_whole_trial(tokens, monkeypatch):
     monkeypatch.setattr(loop, "set_step_size", lambda optimizer, config, *steps: seen.append(steps))
     list(start(tokens, epochs=3))
     steps = len(seen) // 3
-    assert seen == [(step, steps, 3) for step in range(3 * steps)]
+    assert seen == [(step, 3 * steps, step // steps + 1) for step in range(3 * steps)]
 
 
 def test_learns(encoder):
@@ -185,6 +187,6 @@ def test_diverges_later_where_weights_become_infinite(tokens):
     training = start(tokens, epochs=3)
     next(training)
     with torch.no_grad():
-        training.model.get_parameter("heads.similarity.1.weight").fill_(torch.inf)
+        training.model.get_parameter("heads.similarity.output.1.weight").fill_(torch.inf)
     with pytest.raises(Diverged, match=r"^\w+ loss not finite in epoch 2$"):
         next(training)

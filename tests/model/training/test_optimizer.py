@@ -10,6 +10,7 @@ from model.config import OptimizationConfig
 from model.data.tasks import CS224N
 from model.network.multitask import MultitaskBert
 from model.training.optimizer import build_optimizer, schedule_factor, set_step_size
+from tests.model.techniques import configured
 from tests.support import tiny_config, tiny_encoder
 
 
@@ -47,6 +48,31 @@ def test_a_frozen_encoder_has_no_group():
     assert {peak for peak, _ in got} == {1e-3}
 
 
+@pytest.mark.parametrize("branch_layers", [0, 2])
+def test_layer_decay_gives_each_layer_its_share(branch_layers):
+    """By hand, for four layers and a decay of a half: the pooler goes with the top layer, the embeddings lie below the
+    lowest."""
+    config = configured(
+        {"encoder": {"branch_layers": branch_layers, "adapter": {"lhuc": True}}},
+        {"optimization": {"learning_rate": 0.16, "head_learning_rate": 0.5, "layer_decay": 0.5}},
+    )
+    model = MultitaskBert(config, CS224N, tiny_encoder(layers=4))
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    found = {
+        names[id(parameter)]: group["peak"]
+        for group in build_optimizer(model, config.optimization).param_groups
+        for parameter in group["params"]
+    }
+    top = "branches.paraphrase" if branch_layers else "bert"
+    third = f"{top}.layers.{0 if branch_layers else 2}"
+    expected = {"bert.embeddings.word.weight": 0.01, "bert.layers.0.output.bias": 0.02,
+                "bert.layers.1.output.bias": 0.04,
+                f"{third}.output.bias": 0.08, f"{top}.pooler.weight": 0.16, "heads.paraphrase.output.1.bias": 0.5,
+                "adapters.paraphrase.layers.0.lhuc.scale": 0.5}  # fmt: skip
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert found.keys() == model.trainable_state().keys()
+
+
 @pytest.mark.parametrize(
     ("config", "factors"),
     [
@@ -60,28 +86,33 @@ def test_a_frozen_encoder_has_no_group():
             {0: 1 / 5, 1: 2 / 5, 3: 4 / 5, 4: 1.0, 5: 1.0, 6: 14 / 15, 10: 10 / 15, 19: 1 / 15, 20: 0.0},
         ),
         (OptimizationConfig(schedule="linear", warmup=0.0), {0: 1.0, 1: 19 / 20, 10: 0.5, 19: 1 / 20, 20: 0.0}),
+        (
+            OptimizationConfig(schedule="cosine", warmup=0.2),  # 4 of 20 steps
+            {0: 1 / 4, 3: 1.0, 4: 1.0, 8: 0.5 + 0.5**1.5, 12: 0.5, 16: 0.5 - 0.5**1.5, 20: 0.0},
+        ),
         (OptimizationConfig(schedule="linear", warmup=0.12), {0: 1 / 2.4, 1: 2 / 2.4, 2: 1.0, 3: 17 / 17.6, 20: 0.0}),
     ],
 )
 def test_step_sizes_by_hand(config, factors):
-    got = {step: schedule_factor(config, step, steps_per_epoch=4, epochs=5) for step in factors}
+    got = {step: schedule_factor(config, step, total=20, epoch=step // 4 + 1) for step in factors}
     assert got == pytest.approx(factors)
 
 
-@given(st.floats(0, 0.9), st.integers(1, 20), st.integers(1, 6))
-def test_linear_rises_to_its_peak_then_falls(warmup, steps, epochs):
-    config = OptimizationConfig(schedule="linear", warmup=warmup)
-    factors = [schedule_factor(config, step, steps, epochs) for step in range(steps * epochs)]
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+@given(warmup=st.floats(0, 0.9), total=st.integers(1, 120))
+def test_rises_to_its_peak_then_falls(schedule, warmup, total):
+    config = OptimizationConfig(schedule=schedule, warmup=warmup)
+    factors = [schedule_factor(config, step, total, epoch=1) for step in range(total)]
     assert all(0 < factor <= 1 for factor in factors)
     top = factors.index(max(factors))
     assert factors[: top + 1] == sorted(factors[: top + 1])
     assert factors[top:] == sorted(factors[top:], reverse=True)
-    assert top <= warmup * steps * epochs
+    assert top <= warmup * total
 
 
 def test_set_step_size_scales_every_group_by_its_peak():
     config = tiny_config(schedule="linear", warmup=0.5, **RATES)
     optimizer = build_optimizer(MultitaskBert(config, CS224N, tiny_encoder()), config.optimization)
     for step, factor in ((0, 0.5), (1, 1.0), (3, 0.5), (0, 0.5)):
-        set_step_size(optimizer, config.optimization, step, steps_per_epoch=4, epochs=1)
+        set_step_size(optimizer, config.optimization, step, total=4, epoch=1)
         assert {group["lr"] for group in optimizer.param_groups} == {1e-4 * factor, 1e-3 * factor}

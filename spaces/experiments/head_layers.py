@@ -1,0 +1,40 @@
+"""How many layers on top of BERT, common to the tasks and of their own? (Gamarra Lafuente and Udash, 5.3.4)
+
+The paper found three layers a task and none in common best, and nine of each worst (table 3: overall 0.7286, 0.6936).
+Its counts of parameters would rather be of two and four layers a task where it says three and five with none in common
+(113.5M and 117M, at 0.59M a layer); here the words count.
+"""
+
+from dataclasses import replace
+
+import optuna
+
+from model.config import HeadConfig, TrialConfig
+from model.problem import Problem
+from spaces.papers import gamarra_udash_baseline
+
+LAYERS = {
+    "common-1-task-1": (1, 1),
+    "common-0-task-1": (0, 1),
+    "common-0-task-3": (0, 3),
+    "common-0-task-5": (0, 5),
+    "common-2-task-2": (2, 2),
+    "common-5-task-5": (5, 5),
+    "common-9-task-9": (9, 9),
+}
+"""Hidden layers that all share, and layers of each task, the output layer among them: in the paper's order."""
+
+
+def space(trial: optuna.Trial, problem: Problem) -> TrialConfig:
+    """Their baseline, with other layers of its heads: "simple linear layers", without an activation."""
+    common, own = LAYERS[trial.suggest_categorical("layers", list(LAYERS))]
+    config = gamarra_udash_baseline(problem)
+    head = HeadConfig(common_layers=common, activation="identity", dropout=0.3)
+    return replace(
+        config,
+        head=head if common or own > 1 else HeadConfig(dropout=0.3),  # without a hidden layer, without an activation
+        tasks={name: replace(task, task_layers=own) for name, task in config.tasks.items()},
+    )
+
+
+POINTS = {name: {"layers": name} for name in LAYERS}
