@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,10 @@ from typing import Annotated
 
 import tyro
 from rich.console import Console
-from rich.syntax import Syntax
 
 from analysis.winner import refit_winner
 from model.config import TrialConfig
+from model.describe import describe
 from model.errors import UserError, reported
 from search.leaderboard import leaderboard_table, make_console
 from search.ledger import TrialRecord, winner
@@ -50,9 +49,13 @@ def show_winner(run: RunFolder, arguments: Arguments, console: Console) -> None:
         raise UserError(f"{run.path}: no trial of this run has ended an epoch and is sound")
     console.print(f"Run [bold]{run.name}[/bold], {_progress(records, run)}")
     console.print(leaderboard_table(records, run.info().tasks, width=console.width))
-    console.print(f"The winner is [bold]{won.name}[/bold], proposed by {won.source}. Its configuration:")
+    console.print(
+        f"The winner is [bold]{won.name}[/bold], proposed by {won.source}. Its configuration, but for fields at their "
+        "default:"
+    )
     config = TrialConfig.from_dict(won.config)
-    console.print(Syntax(json.dumps(config.to_dict(), indent=2), "json", background_color="default"))
+    for line in describe(config):
+        console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
     if arguments.refit:
         refit_winner(run, won, config, arguments.seeds, console)
     else:

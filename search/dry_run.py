@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
 import optuna
 from optuna.samplers import RandomSampler
 from rich.console import Console
 
-from model.config import TrialConfig
+from model.describe import describe
 from model.problem import Problem
 from search.space import Space, quiet_optuna
 
 
 def dry_run(space: Space, problem: Problem, count: int, seed: int, console: Console) -> None:
     """Prints `count` configurations: the space's POINTS, then random draws."""
+    console.print("Fields at their default are left out.", highlight=False)
     with quiet_optuna():
         study = optuna.create_study(sampler=RandomSampler(seed=seed))
         for params in space.points.values():
@@ -27,18 +25,3 @@ def dry_run(space: Space, problem: Problem, count: int, seed: int, console: Cons
             console.print(f"{number + 1}. {name}", style="bold", highlight=False)
             for line in describe(config):
                 console.print(f"   {line}", soft_wrap=True, highlight=False, markup=False)
-
-
-def describe(config: TrialConfig) -> list[str]:
-    """A configuration in lines to read: one for each of its parts, one for each task."""
-    parts: dict[str, Any] = {"encoder": config.encoder, "head": config.head, **config.tasks}
-    parts["optimization"] = config.optimization
-    width = max(len(name) for name in parts)
-    return [f"{name:{width}}  {_fields(part)}" for name, part in parts.items()]
-
-
-def _fields(part: Any) -> str:
-    values = {field.name: getattr(part, field.name) for field in dataclasses.fields(part)}
-    return ", ".join(
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()
-    )

@@ -29,10 +29,15 @@ class Flags:
         str | None, arg(metavar="NAME", help_behavior_hint="(default: bert-base-uncased; demo with the demo data)")
     ] = None
     """Pretrained BERT: a Hugging Face id, a folder in its layout, or 'demo', the built-in one."""
+    pretrain_epochs: int = 0
+    """Passes over all train sentences in which the encoder is first pre-trained further, by masked language modelling;
+    every trial starts from what comes of it."""
     trials: int = 20
     """Configurations to try."""
     epochs: int = 6
     """The most epochs a trial may take; weak ones are stopped after 2 (or 6, 18, ...)."""
+    early_stopping: Annotated[bool, arg(help_behavior_hint="(default: weak ones are stopped)")] = True
+    """Train every trial to its last epoch, however weak it is: for comparisons in which each trial counts."""
     epoch_examples: Annotated[
         int | None, arg(metavar="INT", help_behavior_hint="(default: a third of all, but at most 10000)")
     ] = None
@@ -66,6 +71,8 @@ def check_flags(flags: Flags) -> None:
         value = getattr(flags, name)
         if value is not None and value < 1:
             raise UserError(f"--{name.replace('_', '-')} {value}: allowed is a whole number from 1")
+    if flags.pretrain_epochs < 0:
+        raise UserError(f"--pretrain-epochs {flags.pretrain_epochs}: allowed is a whole number from 0")
     if not 0 <= flags.seed < 2**32:
         raise UserError(f"--seed {flags.seed}: allowed is a whole number from 0 to {2**32 - 1}")
     if flags.run is not None:

@@ -53,6 +53,8 @@ class Report:
     epoch: int
     scores: Mapping[str, float]
     """Each task's own metric on dev."""
+    train_scores: Mapping[str, float]
+    """Each task's own metric on a fixed sample of its training examples."""
     losses: Mapping[str, float]
     """Mean training loss an example, by task."""
     overall: float
@@ -179,17 +181,18 @@ def leaderboard(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     """By best overall, best first; after them diverged and failed trials and those without a report."""
 
     def rank(record: TrialRecord) -> tuple[bool, float, str]:
-        return (not _is_fit(record), -record.best.overall if record.best else 0.0, record.name)
+        return (not is_fit(record), -record.best.overall if record.best else 0.0, record.name)
 
     return sorted(records, key=rank)
 
 
 def winner(records: Iterable[TrialRecord]) -> TrialRecord | None:
     """The best trial that can win: one with a report that neither diverged nor failed. None where there is none."""
-    return next((record for record in leaderboard(records) if _is_fit(record)), None)
+    return next((record for record in leaderboard(records) if is_fit(record)), None)
 
 
-def _is_fit(record: TrialRecord) -> bool:
+def is_fit(record: TrialRecord) -> bool:
+    """Whether its scores count: it has a report, and neither diverged nor failed."""
     return record.best is not None and record.state not in ("diverged", "failed")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ from search.run_folder import RunFolder, RunInfo, create_run, default_name, next
 from search.space import Space, check_space, load_space
 
 if TYPE_CHECKING:
+    from model.data.tokens import Tokens
     from model.network.pretrained import Encoder
 
 # torch and Ray take seconds to import, so that is done inside functions: when flags and space are known to be sound,
@@ -38,7 +39,7 @@ MOST_EPOCH_EXAMPLES = 10_000
 
 def main(argv: list[str] | None = None) -> int:
     """0 for a finished run, 1 where no trial can win, 2 for what the user got wrong, 130 after Ctrl-C."""
-    flags = tyro.cli(Flags, args=argv, prog="python -m search.run")
+    flags = tyro.cli(Flags, args=argv, prog="python -m search.run", config=(tyro.conf.FlagCreatePairsOff,))
     with reported():
         try:
             return start(flags, make_console())
@@ -75,7 +76,9 @@ class Inputs:
 def search(flags: Flags, inputs: Inputs, console: Console) -> int:
     """Starts Ray, runs the trials, shows what came of them."""
     from model.data.tokens import tokenize
+    from model.training.pretrain import save_encoder
     from search import cluster, tuner
+    from search.scheduler import Asha
     from search.searcher import OptunaSearcher
     from search.tensorboard import TensorBoard
     from search.trainable import TrialSettings
@@ -84,10 +87,17 @@ def search(flags: Flags, inputs: Inputs, console: Console) -> int:
         machine = stack.enter_context(cluster.connected(flags.address)) if flags.address else local_machine()
         shares = share(machine, flags.trials, flags.concurrent, flags.trials_per_gpu)
         name, info = flags.run or default_name(), describe_run(flags, inputs, shares)
-        announce((flags.runs_dir / name).resolve(), info, inputs, machine, shares, console)
+        path = (flags.runs_dir / name).resolve()
+        announce(path, info, inputs, machine, shares, console)
+        tokens = tokenize(inputs.corpus, inputs.encoder)
+        encoder = inputs.encoder
+        if flags.pretrain_epochs:
+            encoder, info = pretrained(flags, encoder, tokens, info, RunFolder(path).encoder, console)
         if flags.address is None:
             stack.enter_context(cluster.started(machine))
         run = create_run(flags.runs_dir, name, info, inputs.space.source)
+        if flags.pretrain_epochs:
+            save_encoder(run.encoder, encoder)
         settings = TrialSettings(
             run=run.path,
             epochs=info.epochs,
@@ -102,15 +112,16 @@ def search(flags: Flags, inputs: Inputs, console: Console) -> int:
         shown = progress(console, ledger.records, info.tasks, info.trials, info.epochs)
         ledger.listen(shown)
         searcher = OptunaSearcher(inputs.space, inputs.problem, ledger, info.seed)
-        tokens = tokenize(inputs.corpus, inputs.encoder)
+        scheduler = Asha(ledger, info.epochs, early_stopping=info.early_stopping)
         try:
             with shown:
                 outcome = tuner.search(
                     run,
                     ledger,
                     searcher,
+                    scheduler,
                     tokens,
-                    inputs.encoder,
+                    encoder,
                     settings,
                     shares,
                     info.trials,
@@ -121,6 +132,32 @@ def search(flags: Flags, inputs: Inputs, console: Console) -> int:
     if outcome == "interrupted":
         return 130
     return exit_code(list(ledger.records.values()))
+
+
+def pretrained(
+    flags: Flags, encoder: Encoder, tokens: Tokens, info: RunInfo, folder: Path, console: Console
+) -> tuple[Encoder, RunInfo]:
+    """The encoder after --pretrain-epochs on this machine, to be kept in `folder`, and the
+    run's description with it."""
+    import torch
+
+    from model.training.cores import usable_cores
+    from model.training.pretrain import further_pretrained
+
+    torch.set_num_threads(usable_cores())
+    further = further_pretrained(
+        encoder,
+        tokens,
+        name=str(folder),
+        epochs=flags.pretrain_epochs,
+        seed=flags.seed,
+        precision=flags.precision,
+        console=console,
+    )
+    torch.cuda.empty_cache()  # the trials need this GPU's memory
+    return further, replace(
+        info, encoder=further.name, encoder_fingerprint=further.fingerprint(), pretrained_from=info.encoder
+    )
 
 
 def exit_code(records: list[TrialRecord]) -> int:
@@ -158,10 +195,14 @@ def describe_run(flags: Flags, inputs: Inputs, shares: Shares) -> RunInfo:
         data_fingerprint=corpus.fingerprint(),
         encoder=lasting_name(encoder.name),
         encoder_fingerprint=encoder.fingerprint(),
+        pretrain_epochs=flags.pretrain_epochs,
+        pretrained_from=None,
         tasks=[task.name for task in corpus.tasks],
+        dev_size=corpus.size("dev"),
         trials=flags.trials,
         epochs=flags.epochs,
         epoch_examples=flags.epoch_examples or default_epoch_examples(inputs.problem),
+        early_stopping=flags.early_stopping,
         seed=flags.seed,
         precision=flags.precision,
         computes_in=computes_in(flags, shares),
@@ -185,13 +226,14 @@ def default_epoch_examples(problem: Problem) -> int:
 def announce(path: Path, info: RunInfo, inputs: Inputs, machine: Machine, shares: Shares, console: Console) -> None:
     """Says what was taken where the flags left it open."""
     sizes = ", ".join(f"{task} {train}" for task, train in inputs.problem.train_size.items())
-    encoder = inputs.encoder
+    encoder, most = inputs.encoder, "at most " if info.early_stopping else ""
+    first = f", first {info.pretrain_epochs} epochs of further pre-training" if info.pretrain_epochs else ""
     for what, value in (
         ("run", path),
         ("space", f"{info.space}, {len(inputs.space.points)} points to try first"),
         ("data", f"{info.data} ({sizes} training examples)"),
-        ("encoder", f"{info.encoder} ({encoder.num_layers} layers, {encoder.hidden_size} wide)"),
-        ("trials", f"{info.trials} of at most {info.epochs} epochs of {info.epoch_examples} examples"),
+        ("encoder", f"{info.encoder} ({encoder.num_layers} layers, {encoder.hidden_size} wide){first}"),
+        ("trials", f"{info.trials} of {most}{info.epochs} epochs of {info.epoch_examples} examples"),
         ("machine", f"{machine}: {shares}"),
         ("computes", "in " + (info.computes_in if info.computes_in != "auto" else "what each node is fastest in")),
         ("watch", watch_command(path.parent)),

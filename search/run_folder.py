@@ -3,6 +3,7 @@
 runs/NAME/
     run.json            what was asked: space, data, encoder, budget, seed, versions (RunInfo)
     space.py            the space's source, as it was run
+    encoder/            the encoder that trials started from, where the run pre-trained it further
     ledger.jsonl        every suggestion, report, decision and end (search.ledger)
     trials/t001/
         config.json     the trial's TrialConfig
@@ -50,13 +51,21 @@ class RunInfo:
     encoder: str
     """`demo`, a folder's absolute path, or a hub id."""
     encoder_fingerprint: str
+    pretrain_epochs: int
+    """Passes over the train sentences in which the run itself pre-trained its encoder further."""
+    pretrained_from: str | None
+    """The encoder that these began with; None where there were none."""
     tasks: list[str]
     """The tasks' names, in order."""
+    dev_size: dict[str, int]
+    """Dev examples by task: how far a score can be trusted."""
     trials: int
     epochs: int
     """The most epochs a trial may take."""
     epoch_examples: int
     """Training examples in an epoch."""
+    early_stopping: bool
+    """Whether weak trials were stopped before their last epoch."""
     seed: int
     precision: str
     """As asked for."""
@@ -78,6 +87,7 @@ class RunFolder:
         self.path = path
         self.name = path.name
         self.ledger = path / "ledger.jsonl"
+        self.encoder = path / "encoder"
         self.ray = path / "ray"
 
     def info(self) -> RunInfo:

@@ -26,15 +26,18 @@ REDUCTION_FACTOR = 3
 
 
 class Asha(ASHAScheduler):
-    """Takes a trial's results {"epoch", "best", "report"}; a report of None says that the trial diverged."""
+    """Takes a trial's results {"epoch", "best", "report"}; a report of None says that the trial diverged.
 
-    def __init__(self, ledger: Ledger, epochs: int) -> None:
+    Without `early_stopping` all `epochs` are grace: every trial trains to its last epoch, unless it diverges or fails.
+    """
+
+    def __init__(self, ledger: Ledger, epochs: int, *, early_stopping: bool) -> None:
         super().__init__(
             time_attr="epoch",
             metric="best",
             mode="max",
             max_t=epochs,
-            grace_period=min(GRACE, epochs),
+            grace_period=min(GRACE, epochs) if early_stopping else epochs,
             reduction_factor=REDUCTION_FACTOR,
         )
         self._ledger = ledger

@@ -60,7 +60,9 @@ def scalars(report: Report, record: TrialRecord) -> dict[str, float]:
         "best/overall": best.overall,
         **{f"best/{task}": score for task, score in best.scores.items()},
         "score/overall": report.overall,
-        **{f"score/{task}": score for task, score in report.scores.items()},
+        # TensorBoard sorts by tag: a task's two curves stand side by side, and where they part, it overfits.
+        **{f"score/{task}_dev": score for task, score in report.scores.items()},
+        **{f"score/{task}_train": score for task, score in report.train_scores.items()},
         **{f"loss/{task}": loss for task, loss in report.losses.items()},
         "speed/examples_per_second": report.examples / report.train_seconds,
     }

@@ -67,6 +67,7 @@ class MinbertTrial(tune.Trainable):
             trial=self._name,
             epoch=epoch.number,
             scores=epoch.scores,
+            train_scores=epoch.train_scores,
             losses=epoch.losses,
             overall=epoch.overall,
             best=self._best,

@@ -27,6 +27,7 @@ def search(
     run: RunFolder,
     ledger: Ledger,
     searcher: OptunaSearcher,
+    scheduler: Asha,
     tokens: Tokens,
     encoder: Encoder,
     settings: TrialSettings,
@@ -47,7 +48,7 @@ def search(
         tune_config=tune.TuneConfig(
             num_samples=trials,
             search_alg=searcher,
-            scheduler=Asha(ledger, settings.epochs),
+            scheduler=scheduler,
             max_concurrent_trials=shares.concurrent,
             reuse_actors=True,
             trial_name_creator=_trial_name,

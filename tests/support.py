@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,8 @@ import torch
 from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 
 from model.config import EncoderConfig, HeadConfig, OptimizationConfig, TaskConfig, TrialConfig
-from model.data.corpus import Corpus, Example, Split
-from model.data.tasks import CS224N
+from model.data.corpus import Corpus, Example, Split, in_test_cut
+from model.data.tasks import CS224N, Task
 from model.errors import UserError
 from model.network.bert import Bert
 from model.network.pretrained import Encoder
@@ -80,6 +82,24 @@ def tiny_corpus(train: int = 60, dev: int = 24, test: int = 12) -> Corpus:
             splits[split] = [Example(f"{task.name}-{split}-{i}", *example) for i, example in enumerate(made)]
         examples[task.name] = splits
     return Corpus("tiny", CS224N, examples)
+
+
+def write_corpus(folder: Path, corpus: Corpus) -> None:
+    """`corpus` as the course's files: train, dev and student test, no labelled test."""
+    folder.mkdir()
+    for task in corpus.tasks:
+        for split in ("train", "dev"):
+            _write_split(folder / f"{task.file_stem}-{split}.csv", task, corpus, split, labelled=True)
+        _write_split(folder / f"{task.file_stem}-test-student.csv", task, corpus, "test", labelled=False)
+
+
+def _write_split(path: Path, task: Task, corpus: Corpus, split: Split, *, labelled: bool) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\r\n")
+        writer.writerow(["", "id", *task.sentence_columns, *([task.label_column] if labelled else [])])
+        for i, e in enumerate(corpus.examples[task.name][split]):
+            writer.writerow([i, e.id, *e.sentences, *([e.label] if labelled else [])])
+    assert any(in_test_cut(e.id) for e in corpus.examples[task.name]["train"])
 
 
 def _review(rng: random.Random) -> tuple[tuple[str], float]:

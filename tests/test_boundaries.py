@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("spaces", "model", "search", "analysis")
+ROOMS = ("spaces", "model", "search", "analysis", "benchmarks")
 
 FORBIDDEN = {
     "spaces": ("ray", "torch", "search", "analysis", "model.data", "model.network", "model.training"),
-    "model": ("ray", "optuna", "search", "spaces", "analysis"),
-    "search": ("spaces", "analysis"),
-    "analysis": ("ray", "optuna", "spaces", "search"),
+    "model": ("ray", "optuna", "search", "spaces", "analysis", "benchmarks"),
+    "search": ("spaces", "analysis", "benchmarks"),
+    "analysis": ("ray", "optuna", "spaces", "search", "benchmarks"),
+    "benchmarks": ("ray", "optuna", "search", "spaces", "analysis"),
 }
 ALLOWED_ALL_THE_SAME = {
     "spaces": ("model.data.tasks",),
@@ -56,6 +57,7 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
         ("model.training.loop", ("ray", "optuna", "search", "analysis")),
         ("search.run_folder", ("ray", "torch", "optuna")),
         ("analysis.best", ("ray", "optuna")),
+        ("analysis.papers", ("ray", "optuna")),
     ],
 )
 def test_importing_a_module_loads_nothing_it_must_not(module: str, absent: tuple[str, ...]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import tyro
 
-from analysis.best import Arguments
+from analysis import best, papers
 from model.data.corpus import Corpus
 from model.network.pretrained import Encoder
 from model.problem import Problem
@@ -32,7 +32,10 @@ def test_its_space_is_a_space(tmp_path: Path, corpus: Corpus, encoder: Encoder) 
     assert load_space(path).points.keys() == {"usual"}
 
 
-@pytest.mark.parametrize(("module", "flags"), [("search.run", Flags), ("analysis.best", Arguments)])
+@pytest.mark.parametrize(
+    ("module", "flags"),
+    [("search.run", Flags), ("analysis.best", best.Arguments), ("analysis.papers", papers.Arguments)],
+)
 def test_its_commands_are_taken(module: str, flags: type) -> None:
     commands = re.findall(rf"python -m {module}(.*)", README)
     assert commands

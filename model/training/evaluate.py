@@ -13,16 +13,26 @@ from model.data.corpus import Split
 from model.data.tasks import Metric, Task
 from model.data.tokens import Tokens
 from model.network.multitask import MultitaskBert
-from model.training.losses import predictions
+from model.training.losses import objective
 from model.training.precision import ConcretePrecision, autocast
 
 BATCH_SIZE = 128
 """Examples at once: no gradients are kept, so larger than a training batch, and sorted by length."""
 
 
+TRAIN_SAMPLE = 512
+"""Training examples of a task that are evaluated after an epoch: enough to see overfitting, at little cost."""
+
+
 @torch.no_grad()
-def predict(model: MultitaskBert, tokens: Tokens, split: Split, precision: ConcretePrecision) -> dict[str, np.ndarray]:
-    """Predictions for every task's examples of `split`, in the corpus's order; by task, (N,) float32.
+def predict(
+    model: MultitaskBert,
+    tokens: Tokens,
+    split: Split,
+    precision: ConcretePrecision,
+    rows: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, np.ndarray]:
+    """Predictions for every task's examples of `split`, or those at `rows`, in their order; by task, (N,) float32.
 
     Class numbers, 0 or 1, or numbers on the task's scale; not a number where the model's output is not finite.
     """
@@ -30,18 +40,33 @@ def predict(model: MultitaskBert, tokens: Tokens, split: Split, precision: Concr
     model.eval()
     predicted = {}
     for task in tokens.tasks:
-        part, rows = model.config.tasks[task.name], tokens.splits[task.name][split]
-        order = np.argsort(sequence_lengths(rows, part.pair_encoding, tokens.max_length), kind="stable")
+        part, examples = model.config.tasks[task.name], tokens.splits[task.name][split]
+        read_as = objective(task, part)
+        chosen = np.arange(len(examples)) if rows is None else rows[task.name]
+        order = np.argsort(sequence_lengths(examples, part.pair_encoding, tokens.max_length)[chosen], kind="stable")
         outputs = []
         for at in range(0, len(order), BATCH_SIZE):
-            batch = assemble(tokens, rows, order[at : at + BATCH_SIZE], part.pair_encoding).to(device)
-            with autocast(precision, device):
-                logits = model(task.name, batch)
-            outputs.append(predictions(part.loss, logits))
+            batch_rows = chosen[order[at : at + BATCH_SIZE]]
+            orders = (False, True) if part.pair_order == "both" else (False,)
+            logits = []
+            for swap in orders:
+                swapped = np.full(len(batch_rows), swap)
+                batch = assemble(tokens, examples, batch_rows, part.pair_encoding, swapped).to(device)
+                with autocast(precision, device):
+                    logits.append(model(task.name, batch).float())
+            outputs.append(read_as.predictions(torch.stack(logits).mean(dim=0)))
         predicted[task.name] = np.empty(len(order), dtype=np.float32)
         if outputs:
             predicted[task.name][order] = torch.cat(outputs).cpu().numpy()
     return predicted
+
+
+def train_sample(tokens: Tokens) -> dict[str, np.ndarray]:
+    """By task, the training examples that every trial is evaluated on after each epoch; always the same ones."""
+    return {
+        task.name: np.random.default_rng(0).permutation(len(tokens.splits[task.name]["train"]))[:TRAIN_SAMPLE]
+        for task in tokens.tasks
+    }
 
 
 def score(metric: Metric, predicted: np.ndarray, labels: np.ndarray) -> float:
@@ -56,12 +81,19 @@ def score(metric: Metric, predicted: np.ndarray, labels: np.ndarray) -> float:
             return float(np.corrcoef(predicted, labels)[0, 1])
 
 
-def scores(tokens: Tokens, split: Split, predicted: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Each task's own metric on `split`, by task name."""
-    return {
-        task.name: score(task.metric, predicted[task.name], tokens.splits[task.name][split].labels)
-        for task in tokens.tasks
-    }
+def scores(
+    tokens: Tokens,
+    split: Split,
+    predicted: Mapping[str, np.ndarray],
+    rows: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, float]:
+    """Each task's own metric on `split`, or on its examples at `rows`, by task name."""
+    found = {}
+    for task in tokens.tasks:
+        labels = tokens.splits[task.name][split].labels
+        labels = labels if rows is None else labels[rows[task.name]]
+        found[task.name] = score(task.metric, predicted[task.name], labels)
+    return found
 
 
 def overall(tasks: Sequence[Task], by_task: Mapping[str, float]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +11,17 @@ import numpy as np
 import torch
 
 from model.config import TrialConfig
-from model.data.batches import Plan, assemble, sequence_lengths
+from model.data.batches import Batch, Plan, Step, assemble, sequence_lengths
 from model.data.tokens import Tokens
 from model.network.multitask import MultitaskBert
 from model.network.pretrained import Encoder
 from model.training import evaluate
+from model.training.averaging import EpochAverage
 from model.training.checkpoint import load_state, save_state
-from model.training.losses import batch_loss
+from model.training.gradients import project_conflicts
 from model.training.optimizer import build_optimizer, set_step_size
-from model.training.precision import ConcretePrecision, Precision, autocast, resolve_precision
+from model.training.precision import ConcretePrecision, Precision, resolve_precision
+from model.training.step_loss import StepLoss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +34,11 @@ class Epoch:
     """Each task's own metric on dev, by task name."""
     overall: float
     """The mean of the metrics, each on 0 to 1."""
+    train_scores: dict[str, float]
+    """Each task's own metric on some of its training examples, always the same ones: far above `scores`, the model has
+    learned them by heart."""
     losses: dict[str, float]
-    """Mean training loss an example, before task weights, by task name."""
+    """Mean training loss an example, before task weights and regularizers, by task name."""
     examples: int
     """Training examples seen in this epoch."""
     train_seconds: float
@@ -68,7 +73,7 @@ def train(
 ) -> Training:
     """Trains `config` from `encoder` on the `train` split of `tokens`, an epoch at each step of the iteration.
 
-    `epochs` is the trial's full budget, which the linear schedule ends at; `epoch_examples` training examples make an
+    `epochs` is the trial's full budget, which schedules end at; `epoch_examples` training examples make an
     epoch, whatever the task mix. On a CPU the same arguments and the same number of threads give the same bits.
     `config` must fit the tasks and the encoder (`model.problem.check`).
     """
@@ -80,42 +85,50 @@ def train(
         )
         for task in tokens.tasks
     }
-    plan = Plan(lengths, config.optimization.task_mix, config.optimization.batch_size, epoch_examples, seed)
-    return Training(
-        model, tokens, plan, epochs=epochs, seed=seed, precision=resolve_precision(precision, torch.device(device))
+    optimization = config.optimization
+    plan = Plan(
+        lengths,
+        optimization.task_mix,
+        optimization.batch_size,
+        epoch_examples,
+        seed,
+        epochs=epochs,
+        tasks_per_step=optimization.tasks_per_step,
     )
+    return Training(model, tokens, plan, precision=resolve_precision(precision, torch.device(device)))
 
 
 class Training(Iterator[Epoch]):
     """A trial being trained: an iterator of Epoch whose whole state can be saved and restored.
 
-    Besides weights and optimizer the state is one number, the epochs done: data order, step sizes and random numbers
-    are functions of the seed and the epoch. So a trial that was interrupted ends in the same bits, on a CPU, as one
-    that was not.
+    Besides weights, optimizer and the regularizers' own weights the state is one number, the epochs done: data order,
+    step sizes and random numbers are functions of the seed and the epoch. So a trial that was interrupted ends in the
+    same bits, on a CPU, as one that was not.
     """
 
-    def __init__(
-        self, model: MultitaskBert, tokens: Tokens, plan: Plan, *, epochs: int, seed: int, precision: ConcretePrecision
-    ) -> None:
+    def __init__(self, model: MultitaskBert, tokens: Tokens, plan: Plan, *, precision: ConcretePrecision) -> None:
         self.model = model
         self.epochs_done = 0
         self._tokens = tokens
         self._plan = plan
-        self._epochs = epochs
-        self._seed = seed
+        self._train_sample = evaluate.train_sample(tokens)
         self._device = next(model.parameters()).device
         self._precision: ConcretePrecision = precision
         self._optimizer = build_optimizer(model, model.config.optimization)
+        self._step_loss = StepLoss(model, tokens.tasks, precision)
+        self._average = EpochAverage(model, model.config.optimization.averaged_epochs)
         # fp16 gradients underflow without a scale; with any other precision the scaler does nothing.
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._precision == "fp16")
 
     def __next__(self) -> Epoch:
         """Trains one epoch and evaluates it on dev. Raises Diverged where losses or predictions are not finite."""
-        if self.epochs_done >= self._epochs:
+        if self.epochs_done >= self._plan.epochs:
             raise StopIteration
         number = self.epochs_done + 1
         start = time.perf_counter()
+        self._average.begin_epoch()
         losses = self._train_epoch(number)
+        self._average.end_epoch()
         trained = time.perf_counter()
         predicted = evaluate.predict(self.model, self._tokens, "dev", self._precision)
         for what, values in (("loss", losses), ("prediction", predicted)):
@@ -123,11 +136,14 @@ class Training(Iterator[Epoch]):
                 if not np.isfinite(value).all():
                     raise Diverged(number, f"{task} {what}")
         scores = evaluate.scores(self._tokens, "dev", predicted)
+        sample = self._train_sample
+        learned = evaluate.predict(self.model, self._tokens, "train", self._precision, sample)
         self.epochs_done = number
         return Epoch(
             number=number,
             scores=scores,
             overall=evaluate.overall(self._tokens.tasks, scores),
+            train_scores=evaluate.scores(self._tokens, "train", learned, sample),
             losses=losses,
             examples=self._plan.epoch_examples,
             train_seconds=trained - start,
@@ -144,57 +160,85 @@ class Training(Iterator[Epoch]):
         tensors = {f"model.{name}": tensor for name, tensor in self.model.trainable_state().items()}
         for index, state in self._optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+        tensors |= {f"step_loss.{name}": tensor for name, tensor in self._step_loss.state().items()}
+        tensors |= {f"average.{name}": tensor for name, tensor in self._average.state().items()}
         save_state(folder, tensors, {"epoch": self.epochs_done, "scaler": self._scaler.state_dict()})
 
     def restore(self, folder: Path) -> None:
         """Takes up the state that `save` wrote, of a trial that was begun with the same arguments."""
         tensors, values = load_state(folder)
-        model = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
-        self.model.load_trainable_state(model)
+
+        def part(prefix: str) -> dict[str, torch.Tensor]:
+            return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+        self.model.load_trainable_state(part("model."))
         state: dict[int, dict[str, torch.Tensor]] = {}
-        for key, tensor in tensors.items():
-            if key.startswith("optimizer."):
-                _, index, name = key.split(".")
-                state.setdefault(int(index), {})[name] = tensor
+        for key, tensor in part("optimizer.").items():
+            index, name = key.split(".")
+            state.setdefault(int(index), {})[name] = tensor
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": state})
+        self._step_loss.load_state(part("step_loss."))
+        self._average.load_state(part("average."))
         self._scaler.load_state_dict(values["scaler"])
         self.epochs_done = values["epoch"]
 
     def _train_epoch(self, number: int) -> dict[str, float]:
         """Mean loss an example by task; losses stay on the device until the epoch's end, so that no step waits."""
-        torch.manual_seed(_mixed(self._seed, number))
+        torch.manual_seed(_mixed(self._plan.seed, number))
+        self._step_loss.begin_epoch(_mixed(self._plan.seed, number, 1))
+        surgery = np.random.default_rng([self._plan.seed, number, 2])
         self.model.train()
-        steps = self._plan.epoch(number)
         sums, counts = ({task: torch.zeros((), device=self._device) for task in self._plan.lengths} for _ in range(2))
-        first_step = self.epochs_done * len(steps)
-        for step, (task, rows) in enumerate(steps):
-            set_step_size(self._optimizer, self.model.config.optimization, first_step + step, len(steps), self._epochs)
-            loss = self._step(task, rows)
-            # In fp16 a batch may overflow: the scaler skips its step, and it does not count.
-            counted = loss.isfinite() if self._scaler.is_enabled() else torch.ones_like(loss, dtype=torch.bool)
-            sums[task] += torch.where(counted, loss, 0) * len(rows)
-            counts[task] += counted * len(rows)
-        shares = self._plan.examples_by_task()
-        return {task: float(total / counts[task]) for task, total in sums.items() if shares[task]}
+        swaps = {task: self._swaps(task, number) for task in self._plan.lengths}
+        total = self._plan.total_steps
+        for step, parts in enumerate(self._plan.epoch(number), start=self._plan.first_step(number)):
+            set_step_size(self._optimizer, self.model.config.optimization, step, total, number)
+            self.model.layer_drop.progress = step / total
+            for task, loss, examples in self._step(parts, swaps, surgery):
+                # In fp16 a batch may overflow: the scaler skips its step, and it does not count.
+                counted = loss.isfinite() if self._scaler.is_enabled() else torch.ones_like(loss, dtype=torch.bool)
+                sums[task] += torch.where(counted, loss, 0) * examples
+                counts[task] += counted * examples
+        shares = self._plan.examples_by_task(number)
+        return {task: float(summed / counts[task]) for task, summed in sums.items() if shares[task]}
 
-    def _step(self, task: str, rows: np.ndarray) -> torch.Tensor:
-        """One optimizer step on one batch of one task. Its mean loss, a scalar."""
-        part, optimization = self.model.config.tasks[task], self.model.config.optimization
-        batch = assemble(self._tokens, self._tokens.splits[task]["train"], rows, part.pair_encoding)
-        batch = batch.to(self._device)
-        with autocast(self._precision, self._device):
-            logits = self.model(task, batch)
-        loss = batch_loss(part.loss, logits, batch.labels)
-        self._scaler.scale(loss * part.weight).backward()
+    def _step(
+        self, parts: Step, swaps: Mapping[str, np.ndarray | None], surgery: np.random.Generator
+    ) -> list[tuple[str, torch.Tensor, int]]:
+        """One optimizer step, on a batch of each task in `parts`. Each batch's task, mean loss and size."""
+        optimization, done, gradients = self.model.config.optimization, [], []
+        trained = [parameter for group in self._optimizer.param_groups for parameter in group["params"]]
+        for task, rows in parts:
+            loss, minimized = self._step_loss(task, self._batch(task, rows, swaps[task]))
+            # Backward task by task: the gradient of their sum, with the memory of one.
+            if minimized.requires_grad:  # not where every trained layer was skipped
+                self._scaler.scale(minimized).backward()
+            if optimization.gradient_surgery:
+                gradients.append([parameter.grad for parameter in trained])
+                self._optimizer.zero_grad(set_to_none=True)
+            done.append((task, loss, len(rows)))
+        if optimization.gradient_surgery:
+            for parameter, gradient in zip(trained, project_conflicts(gradients, surgery), strict=True):
+                parameter.grad = gradient
         if optimization.max_grad_norm is not None:
             self._scaler.unscale_(self._optimizer)
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), optimization.max_grad_norm)
         self._scaler.step(self._optimizer)
         self._scaler.update()
+        self._step_loss.after_step()
         self._optimizer.zero_grad(set_to_none=True)
-        return loss.detach()
+        return done
+
+    def _batch(self, task: str, rows: np.ndarray, swaps: np.ndarray | None) -> Batch:
+        examples, pairs = self._tokens.splits[task]["train"], self.model.config.tasks[task].pair_encoding
+        swapped = None if swaps is None else swaps[rows]
+        return assemble(self._tokens, examples, rows, pairs, swapped).to(self._device)
+
+    def _swaps(self, task: str, number: int) -> np.ndarray | None:
+        """Which of the task's training pairs are turned round in this epoch; None: none ever."""
+        return self._plan.swaps(task, number) if self.model.config.tasks[task].pair_order == "both" else None
 
 
-def _mixed(seed: int, epoch: int) -> int:
-    """A seed of its own for each epoch of each trial."""
-    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+def _mixed(*numbers: int) -> int:
+    """A seed of its own for each purpose, of each epoch, of each trial."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

@@ -5,6 +5,10 @@ The step size is a pure function of the step: a trial that goes on after an inte
 
 from __future__ import annotations
 
+import math
+import re
+
+from torch import nn
 from torch.optim import AdamW
 
 from model.config import OptimizationConfig
@@ -16,35 +20,55 @@ def build_optimizer(model: MultitaskBert, config: OptimizationConfig) -> AdamW:
 
     Biases and LayerNorms are not decayed (Devlin et al. 2019's own code).
     """
-    groups = []
-    for prefix, peak in (("bert.", config.learning_rate), (("common.", "heads."), config.head_learning_rate)):
-        named = [(n, p) for n, p in model.named_parameters() if p.requires_grad and n.startswith(prefix)]
-        for decay, parameters in (
-            (config.weight_decay, [p for _, p in named if p.ndim > 1]),
-            (0.0, [p for _, p in named if p.ndim == 1]),
-        ):
-            if parameters:
-                groups.append({"params": parameters, "peak": peak, "lr": peak, "weight_decay": decay})
-    return AdamW(groups, fused=True)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            decay = config.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((_peak(name, model, config), decay), []).append(parameter)
+    return AdamW(
+        [
+            {"params": parameters, "peak": peak, "lr": peak, "weight_decay": decay}
+            for (peak, decay), parameters in groups.items()
+        ],
+        fused=True,
+    )
 
 
-def set_step_size(optimizer: AdamW, config: OptimizationConfig, step: int, steps_per_epoch: int, epochs: int) -> None:
-    """Sets the step size for `step` (from 0, over the whole trial of `epochs`)."""
-    factor = schedule_factor(config, step, steps_per_epoch, epochs)
+def _peak(name: str, model: MultitaskBert, config: OptimizationConfig) -> float:
+    """The largest step size of the parameter called `name`.
+
+    Discriminative fine-tuning (Sun et al. 2019, 5.3.4, after Howard and Ruder 2018): a layer's is `layer_decay` times
+    that of the layer above it; the embeddings count as the layer below the lowest.
+    """
+    if not name.startswith(("bert.", "branches.")):
+        return config.head_learning_rate
+    shared = len(model.bert.layers)
+    top = shared + model.config.encoder.branch_layers
+    layer = re.search(r"(branches\.[^.]*|bert)\.layers\.(\d+)\.", name)
+    if layer:
+        height = int(layer[2]) + 1 + (shared if layer[1] != "bert" else 0)
+    else:
+        height = 0 if name.startswith("bert.embeddings.") else top  # the pooler goes with the top layer
+    return config.learning_rate * config.layer_decay ** (top - height)
+
+
+def set_step_size(optimizer: AdamW, config: OptimizationConfig, step: int, total: int, epoch: int) -> None:
+    """Sets the step size for `step` (from 0, of `total` in the whole trial), which is in `epoch` (from 1)."""
+    factor = schedule_factor(config, step, total, epoch)
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * factor
 
 
-def schedule_factor(config: OptimizationConfig, step: int, steps_per_epoch: int, epochs: int) -> float:
-    """What the peak step size is multiplied by at `step`, from 0."""
+def schedule_factor(config: OptimizationConfig, step: int, total: int, epoch: int) -> float:
+    """What the peak step size is multiplied by at `step` (from 0, of `total`), in `epoch` (from 1)."""
     match config.schedule:
         case "constant":
             return 1.0
         case "exponential":
-            return config.decay ** (step // steps_per_epoch)
-        case "linear":
-            total = steps_per_epoch * epochs
+            return config.decay ** (epoch - 1)
+        case "linear" | "cosine":
             warmup = config.warmup * total
-            if step + 1 < warmup:
-                return (step + 1) / warmup
-            return (total - step) / max(1.0, total - warmup) if step >= warmup else 1.0
+            if step < warmup:
+                return min(1.0, (step + 1) / warmup)
+            left = (total - step) / max(1.0, total - warmup)  # 1 down to nearly 0
+            return left if config.schedule == "linear" else 0.5 * (1 - math.cos(math.pi * left))

@@ -1,116 +1,184 @@
-"""Masked language modelling (Devlin et al. 2019, 3.1): what an encoder learns from sentences alone, without labels."""
+"""Further pre-training: python -m model.training.pretrain --data FOLDER --encoder NAME --output FOLDER
+
+Masked language modelling on the tasks' own sentences, before any task is trained for: the within-task further
+pre-training of "How to Fine-Tune BERT for Text Classification?", Sun et al. 2019, https://arxiv.org/abs/1905.05583,
+section 5.4, on which Gamarra Lafuente and Udash build (2).
+"""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Self
 
 import torch
-import torch.nn.functional as F
-from tokenizers import Tokenizer
-from torch import Tensor, nn
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
 
-from model.config import PairEncoding
-from model.data.batches import Batch, Plan, assemble, sequence_lengths
-from model.data.tokens import Tokens
-from model.network.bert import Bert
-from model.network.pretrained import Encoder
-from model.network.shape import BertShape
+from model.data.corpus import read_corpus
+from model.data.tokens import Tokens, tokenize
+from model.errors import UserError, reported
+from model.network.pretrained import Encoder, read_encoder, write_encoder
+from model.training.cores import usable_cores
+from model.training.masked_language import plan_of, pretrain
+from model.training.precision import Precision
 
-MASKED, TO_MASK, TO_RANDOM = 0.15, 0.8, 0.1
-"""Share of the tokens that are to be predicted; of these, the shares replaced by [MASK] and by a random token. The rest
-stays as it is, so that the encoder can't tell which tokens it will be asked for."""
-WARMUP, WEIGHT_DECAY = 0.1, 0.01
-"""Share of the steps over which the step size rises, before it falls to 0; AdamW's decay of all but biases and
-LayerNorms. (Devlin et al. 2019, A.2)"""
-IGNORED = -100
-"""The target of a token that is not to be predicted: what `cross_entropy` leaves out."""
+LEARNING_RATE, BATCH_SIZE = 5e-5, 32
+"""Peak step size and sequences in a step of further pre-training. (Sun et al. 2019, 5.2)"""
 
 
-def pretrain(
+def further_pretrained(
     encoder: Encoder,
     tokens: Tokens,
     *,
-    steps: int,
-    learning_rate: float,
-    batch_size: int,
+    name: str,
+    epochs: int,
+    learning_rate: float = LEARNING_RATE,
+    batch_size: int = BATCH_SIZE,
     seed: int,
-    progress: Callable[[int, Tensor], None],
-) -> dict[str, Tensor]:
-    """The weights of `encoder`, under `Bert`'s names, after `steps` steps of masked language modelling on the `train`
-    sentences of every task in `tokens`; a pair is one sequence of two segments.
-
-    `progress` is called after each step with its number, from 1, and its loss. The pooler, which no masked token can
-    reach, stays as it was. On a CPU the same arguments and the same number of threads give the same bits.
-    """
-    bert = Bert(encoder.shape)
-    encoder.load_into(bert)
-    generator = torch.Generator().manual_seed(seed)
-    head = MaskedTokenHead(encoder.shape, generator)
-    mask_id = Tokenizer.from_str(encoder.tokenizer).token_to_id("[MASK]")
-    assert mask_id is not None, "read_encoder checks for it"
-    special = torch.tensor([tokens.cls_id, tokens.sep_id, tokens.pad_id])
-
-    decayed = [p for p in (*bert.parameters(), *head.parameters()) if p.ndim > 1]
-    others = [p for p in (*bert.parameters(), *head.parameters()) if p.ndim == 1]
-    groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=learning_rate, fused=True)
-    warmup = max(1, round(WARMUP * steps))
-
-    bert.train()
-    for step, batch in enumerate(itertools.islice(_batches(tokens, batch_size, seed), steps)):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate * min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
-        ids, targets = mask_tokens(batch.ids, special, mask_id, encoder.shape.vocab_size, generator)
-        hidden = bert(ids, batch.segments, batch.mask)  # (B, T, C)
-        asked = targets != IGNORED
-        logits = head(hidden[asked], bert.embeddings.word.weight)  # (masked, vocabulary)
-        loss = F.cross_entropy(logits, targets[asked], reduction="sum") / max(1, len(logits))
-        loss.backward()
-        nn.utils.clip_grad_norm_((*decayed, *others), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        progress(step + 1, loss.detach())
-    return {name: tensor.detach() for name, tensor in bert.state_dict().items()}
+    precision: Precision,
+    console: Console,
+) -> Encoder:
+    """`encoder`, to be called `name`, after `epochs` passes over all train sentences in `tokens`; on the GPU where
+    there is one. Progress is shown on `console`. Raises UserError as `pretrain` does."""
+    steps = epochs * plan_of(tokens, batch_size, seed).total_steps
+    with _Shown(console, steps) as shown:
+        weights = pretrain(
+            encoder,
+            tokens,
+            steps=steps,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            seed=seed,
+            progress=shown,
+            precision=precision,
+            device="cuda" if torch.cuda.is_available() else "cpu",
+        )
+    return replace(encoder, name=name, weights={key: tensor.numpy() for key, tensor in weights.items()})
 
 
-def mask_tokens(
-    ids: Tensor, special: Tensor, mask_id: int, vocab_size: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """`ids` (B, T) with some tokens hidden, and the targets, (B, T): the tokens asked for, and IGNORED elsewhere.
-
-    The ids in `special` are neither hidden nor asked for.
-    """
-    asked = (torch.rand(ids.shape, generator=generator) < MASKED) & ~torch.isin(ids, special)
-    fate = torch.rand(ids.shape, generator=generator)
-    random_ids = torch.randint(vocab_size, ids.shape, generator=generator)
-    hidden = torch.where(fate < TO_MASK, mask_id, torch.where(fate < TO_MASK + TO_RANDOM, random_ids, ids))
-    return torch.where(asked, hidden, ids), torch.where(asked, ids, IGNORED)
+def save_encoder(folder: Path, encoder: Encoder) -> None:
+    """Writes `encoder` as a folder that `read_encoder` makes the same encoder of."""
+    write_encoder(folder, encoder, {key: torch.from_numpy(array) for key, array in encoder.weights.items()})
 
 
-class MaskedTokenHead(nn.Module):
-    """Dense, GELU and LayerNorm, then the word embeddings once more as the output layer. Needed for pre-training alone:
-    no part of the encoder."""
+class _Shown(AbstractContextManager["_Shown"]):
+    """Steps and loss: a bar on a terminal, ten lines in a pipe."""
 
-    def __init__(self, shape: BertShape, generator: torch.Generator) -> None:
-        super().__init__()
-        self.dense = nn.Linear(shape.hidden_size, shape.hidden_size)
-        self.norm = nn.LayerNorm(shape.hidden_size, eps=shape.layer_norm_eps)
-        self.bias = nn.Parameter(torch.zeros(shape.vocab_size))
-        nn.init.normal_(self.dense.weight, std=0.02, generator=generator)
-        nn.init.zeros_(self.dense.bias)
+    def __init__(self, console: Console, steps: int) -> None:
+        self._console, self._steps = console, steps
+        self._every = max(1, steps // (100 if console.is_terminal else 10))
+        self._sum: Tensor | float = 0.0
+        self._count = 0
+        self._bar = Progress(
+            TextColumn("further pre-training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=steps, loss="")
 
-    def forward(self, hidden: Tensor, word_embeddings: Tensor) -> Tensor:
-        """From (N, C) to logits over the vocabulary, (N, V)."""
-        return F.linear(self.norm(F.gelu(self.dense(hidden))), word_embeddings, self.bias)
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def __call__(self, step: int, loss: Tensor) -> None:
+        self._sum, self._count = self._sum + loss, self._count + 1  # on the device, so that no step waits
+        if step % self._every and step != self._steps:
+            return
+        mean = f"{float(self._sum) / self._count:.3f}"
+        self._sum, self._count = 0.0, 0
+        self._bar.update(self._task, completed=step, loss=mean)
+        if not self._console.is_terminal:
+            self._console.print(f"further pre-training  step {step}/{self._steps}  loss {mean}", highlight=False)
 
 
-def _batches(tokens: Tokens, batch_size: int, seed: int) -> Iterator[Batch]:
-    """The tasks' sentences in shuffled batches of like lengths, over and over."""
-    pairs: dict[str, PairEncoding | None] = {task.name: "cross" if task.is_pair else None for task in tokens.tasks}
-    train = {task.name: tokens.splits[task.name]["train"] for task in tokens.tasks}
-    lengths = {name: sequence_lengths(split, pairs[name], tokens.max_length) for name, split in train.items()}
-    plan = Plan(lengths, "proportional", batch_size, sum(map(len, train.values())), seed)
-    for epoch in itertools.count(1):
-        for name, rows in plan.epoch(epoch):
-            yield assemble(tokens, train[name], rows, pairs[name])
+@dataclass(frozen=True)
+class Flags:
+    """Pre-trains an encoder further on the sentences of a corpus, by masked language modelling: train sentences only,
+    no labels. The output is an encoder folder, for --encoder of a search."""
+
+    data: Annotated[str, tyro.conf.arg(metavar="FOLDER")]
+    """Folder with the CS224N files, or 'demo', the built-in corpus."""
+    encoder: Annotated[str, tyro.conf.arg(metavar="NAME")]
+    """Pretrained BERT to start from: a Hugging Face id, a folder in its layout, or 'demo', the built-in one."""
+    output: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
+    """New folder for the encoder, in Hugging Face's layout."""
+    epochs: int = 1
+    """Passes over all train sentences."""
+    learning_rate: float = LEARNING_RATE
+    """Peak step size."""
+    batch_size: int = BATCH_SIZE
+    """Sequences in a step; a pair is one."""
+    seed: int = 0
+    """Of the order and of the masks."""
+    precision: Precision = "auto"
+    """What is computed in. auto: bf16 where the hardware has it, fp16 on other GPUs, else fp32."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    flags = tyro.cli(Flags, args=argv, prog="python -m model.training.pretrain")
+    with reported():
+        _check(flags)
+        encoder = read_encoder(flags.encoder)
+        tokens = tokenize(read_corpus(flags.data, ("train",)), encoder)
+        console = Console()
+        torch.set_num_threads(usable_cores())
+        with _new_folder(flags.output):
+            further = further_pretrained(
+                encoder,
+                tokens,
+                name=str(flags.output),
+                epochs=flags.epochs,
+                learning_rate=flags.learning_rate,
+                batch_size=flags.batch_size,
+                seed=flags.seed,
+                precision=flags.precision,
+                console=console,
+            )
+            save_encoder(flags.output, further)
+        console.print(f"wrote {flags.output}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _check(flags: Flags) -> None:
+    for name in ("epochs", "batch_size"):
+        if getattr(flags, name) < 1:
+            raise UserError(f"--{name.replace('_', '-')} {getattr(flags, name)}: allowed is a whole number from 1")
+    if not 0 < flags.learning_rate <= 1:
+        raise UserError(f"--learning-rate {flags.learning_rate:g}: allowed is a number above 0, up to 1")
+    if not 0 <= flags.seed < 2**32:
+        raise UserError(f"--seed {flags.seed}: allowed is a whole number from 0 to {2**32 - 1}")
+
+
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[None]:
+    """Makes `folder` before the work, so that hours of it are not lost for want of a place; without an end to the work
+    there is no folder either."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        raise UserError(f"{folder} exists; name another folder with --output") from None
+    except OSError as error:
+        raise UserError(f"{folder}: can't make the folder ({error.strerror})") from None
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import pytest
 
 from model.config import TrialConfig
-from model.data.corpus import Corpus, Split, in_test_cut, read_corpus
-from model.data.tasks import Task
+from model.data.corpus import Corpus, read_corpus
 from model.network.bert import Bert
 from model.network.pretrained import Encoder, read_encoder, write_encoder
 from search.ledger import End, Event, Ledger, Report, Suggested
 from search.run_folder import RunFolder, RunInfo, create_run
-from tests.support import tiny_config
+from tests.support import tiny_config, write_corpus
 
 
 @pytest.fixture
@@ -32,24 +30,6 @@ def run(tmp_path: Path, corpus: Corpus, encoder: Encoder) -> RunFolder:
     return folder
 
 
-def write_corpus(folder: Path, corpus: Corpus) -> None:
-    """`corpus` as the course's files: train, dev and student test, no labelled test."""
-    folder.mkdir()
-    for task in corpus.tasks:
-        for split in ("train", "dev"):
-            _write(folder / f"{task.file_stem}-{split}.csv", task, corpus, split, labelled=True)
-        _write(folder / f"{task.file_stem}-test-student.csv", task, corpus, "test", labelled=False)
-
-
-def _write(path: Path, task: Task, corpus: Corpus, split: Split, *, labelled: bool) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\r\n")
-        writer.writerow(["", "id", *task.sentence_columns, *([task.label_column] if labelled else [])])
-        for i, e in enumerate(corpus.examples[task.name][split]):
-            writer.writerow([i, e.id, *e.sentences, *([e.label] if labelled else [])])
-    assert any(in_test_cut(e.id) for e in corpus.examples[task.name]["train"])
-
-
 def _info(data: Path, encoder: Path) -> RunInfo:
     return RunInfo(
         started="2026-01-01T00:00:00",
@@ -58,10 +38,14 @@ def _info(data: Path, encoder: Path) -> RunInfo:
         data_fingerprint=read_corpus(str(data)).fingerprint(),
         encoder=str(encoder),
         encoder_fingerprint=read_encoder(str(encoder)).fingerprint(),
+        pretrain_epochs=0,
+        pretrained_from=None,
         tasks=["sentiment", "paraphrase", "similarity"],
+        dev_size={"sentiment": 24, "paraphrase": 24, "similarity": 24},
         trials=3,
         epochs=2,
         epoch_examples=48,
+        early_stopping=True,
         seed=5,
         precision="fp32",
         computes_in="fp32",
@@ -88,6 +72,7 @@ def _report(name: str, number: int, overall: float, best: float) -> Report:
         trial=name,
         epoch=number,
         scores=scores,
+        train_scores=scores,
         losses=dict.fromkeys(scores, 1.0),
         overall=overall,
         best=best,

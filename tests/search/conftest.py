@@ -15,7 +15,7 @@ from search.ledger import Ledger
 @pytest.fixture(scope="session")
 def problem() -> Problem:
     sizes = {task.name: 60 for task in CS224N}
-    return Problem(tasks=CS224N, num_layers=2, hidden_size=16, train_size=sizes, dev_size=sizes)
+    return Problem(tasks=CS224N, num_layers=2, hidden_size=16, num_heads=2, train_size=sizes, dev_size=sizes)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from search import cluster, tuner
 from search.ledger import Ledger, Report
 from search.resources import Machine, Node, share
 from search.run_folder import create_run
+from search.scheduler import Asha
 from search.searcher import OptunaSearcher
 from search.space import load_space
 from search.trainable import MinbertTrial, TrialSettings
@@ -86,7 +87,9 @@ def main(folder: Path) -> None:
     (folder / "space.py").write_text(SPACE)
     run = create_run(folder, "run", INFO, SPACE)
     sizes = tiny_corpus().size("train")
-    problem = Problem(tasks=tiny_corpus().tasks, num_layers=2, hidden_size=16, train_size=sizes, dev_size=sizes)
+    problem = Problem(
+        tasks=tiny_corpus().tasks, num_layers=2, hidden_size=16, num_heads=2, train_size=sizes, dev_size=sizes
+    )
     machine = Machine((Node(cores=1, gpus=0),))
     settings = TrialSettings(
         run=run.path, epochs=EPOCHS, epoch_examples=1, seed=0, precision="fp32", threads=1, device="cpu"
@@ -97,7 +100,8 @@ def main(folder: Path) -> None:
         searcher = OptunaSearcher(load_space(folder / "space.py"), problem, ledger, seed=0)
         try:
             shares = share(machine, 99, None, None)
-            tuner.search(run, ledger, searcher, nothing, nothing, settings, shares, 99, on_interrupt=lambda: None)
+            asha = Asha(ledger, EPOCHS, early_stopping=True)
+            tuner.search(run, ledger, searcher, asha, nothing, nothing, settings, shares, 99, on_interrupt=lambda: None)
         except UserError as raised:
             error = str(raised)
         trials = {f"t{trial.number + 1:03d}": trial for trial in searcher.study.trials}

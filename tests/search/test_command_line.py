@@ -7,11 +7,18 @@ import sys
 from pathlib import Path
 
 import pytest
+import tyro
 
+from model.data.corpus import Corpus
+from model.data.tokens import Tokens
+from model.network.pretrained import Encoder
+from model.problem import Problem
 from search.flags import Flags
+from search.leaderboard import make_console
 from search.ledger import End, Ledger, TrialError
 from search.resources import Shares
-from search.run import computes_in, exit_code, main
+from search.run import Inputs, computes_in, describe_run, exit_code, main, pretrained
+from search.space import load_space
 from tests.search.events import report, suggested
 from tests.search.test_space import GOOD
 
@@ -35,6 +42,7 @@ def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
         (("--concurrent", "0"), "error: --concurrent 0: allowed is a whole number from 1\n"),
         (("--trials-per-gpu", "0"), "error: --trials-per-gpu 0: allowed is a whole number from 1\n"),
         (("--dry-run", "0"), "error: --dry-run 0: allowed is a whole number from 1\n"),
+        (("--pretrain-epochs", "-1"), "error: --pretrain-epochs -1: allowed is a whole number from 0\n"),
         (("--seed", "-1"), "error: --seed -1: allowed is a whole number from 0 to 4294967295\n"),
         (("--run", "a/b"), "error: --run 'a/b': a run's name has letters, digits, '_', '-' and '.' only, no path\n"),
         (("--space", "nowhere.py"), "error: --space nowhere.py: no such file\n"),
@@ -102,6 +110,35 @@ def test_what_trials_compute_in(monkeypatch: pytest.MonkeyPatch) -> None:
     assert computes_in(Flags(), gpu) == "bf16"
 
 
+@pytest.mark.parametrize(("argv", "stops"), [([], True), (["--no-early-stopping"], False)])
+def test_run_json_says_whether_weak_trials_were_stopped(
+    corpus: Corpus, encoder: Encoder, tmp_path: Path, argv: list[str], stops: bool
+) -> None:
+    (tmp_path / "space.py").write_text(GOOD)
+    inputs = Inputs(load_space(tmp_path / "space.py"), corpus, encoder, Problem.of(corpus, encoder.shape))
+    flags = tyro.cli(Flags, args=argv, config=(tyro.conf.FlagCreatePairsOff,))
+    info = describe_run(flags, inputs, Shares(concurrent=1, threads=1, cpus=1, gpus=0))
+    assert info.early_stopping == stops
+    assert info.dev_size == {"sentiment": 24, "paraphrase": 24, "similarity": 24}
+
+
+def test_run_json_says_which_encoder_was_pretrained_further(
+    corpus: Corpus, encoder: Encoder, tokens: Tokens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.training.cores.usable_cores", lambda: 1)
+    (tmp_path / "space.py").write_text(GOOD)
+    inputs = Inputs(load_space(tmp_path / "space.py"), corpus, encoder, Problem.of(corpus, encoder.shape))
+    flags, shares = Flags(pretrain_epochs=2), Shares(concurrent=1, threads=1, cpus=1, gpus=0)
+    before = describe_run(flags, inputs, shares)
+    assert (before.pretrain_epochs, before.pretrained_from) == (2, None)
+    folder = tmp_path / "encoder"
+    further, info = pretrained(flags, encoder, tokens, before, folder, make_console())
+    assert info.encoder == further.name == str(folder)
+    assert info.encoder_fingerprint == further.fingerprint() != encoder.fingerprint()
+    assert info.pretrained_from == before.encoder == "tiny"
+    assert (info.pretrain_epochs, info.data_fingerprint) == (2, before.data_fingerprint)
+
+
 def test_a_run_that_exists(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     said = refused(capsys, "--run", "real", "--runs-dir", str(tmp_path))
@@ -136,6 +173,7 @@ def test_a_dry_run_prints_points_then_draws_and_never_loads_ray(tmp_path: Path) 
     space = tmp_path / "space.py"
     space.write_text(GOOD + 'POINTS = {"first": {"depth": 1, "rate": 1e-4, "pooling": "mean", "common": 0}}\n')
     argv = ["--space", str(space), "--data", "demo", "--dry-run", "3", "--runs-dir", str(tmp_path / "runs")]
+    argv += ["--pretrain-epochs", "1000"]  # nothing is trained
     code = f"import sys; from search.run import main; code = main({argv!r}); print(code, 'ray' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
@@ -145,7 +183,14 @@ def test_a_dry_run_prints_points_then_draws_and_never_loads_ray(tmp_path: Path) 
         "2. drawn at random",
         "3. drawn at random",
     ]
-    assert lines[1] == "   encoder       freeze_depth 1, hidden_dropout 0.1, attention_dropout 0.1, pooling mean"
-    assert lines[6].startswith("   optimization  learning_rate 0.0001, head_learning_rate 2e-05, schedule constant")
+    assert lines[0] == "Fields at their default are left out."
+    assert lines[2:8] == [
+        "   encoder       freeze_depth 1, pooling mean",
+        "   head          as by default",
+        "   sentiment     as by default",
+        "   paraphrase    pair_encoding cross",
+        "   similarity    pair_encoding cross, loss mse",
+        "   optimization  learning_rate 0.0001",
+    ]
     assert done.stderr == ""
     assert not (tmp_path / "runs").exists()

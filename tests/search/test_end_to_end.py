@@ -11,9 +11,14 @@ from pathlib import Path
 import pytest
 
 from model.config import TrialConfig
+from model.data.corpus import Corpus, read_corpus
+from model.data.tokens import tokenize
+from model.network.pretrained import read_encoder
 from model.training.checkpoint import load_state
+from model.training.loop import train
 from search.run_folder import next_command, open_run, watch_command
 from tests.search.scripted_run import SPACE
+from tests.support import write_corpus
 
 
 def test_ray_optuna_and_ledger_agree_on_how_trials_ended(tmp_path: Path) -> None:
@@ -57,8 +62,11 @@ def command(runs: Path, *flags: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_search_on_the_demo(tmp_path: Path) -> None:
-    flags = ("--trials", "4", "--epochs", "3", "--epoch-examples", "64", "--precision", "fp32")
+@pytest.mark.parametrize(
+    ("more", "states"), [((), {"completed", "stopped"}), (("--no-early-stopping",), {"completed"})]
+)
+def test_a_search_on_the_demo(tmp_path: Path, more: tuple[str, ...], states: set[str]) -> None:
+    flags = ("--trials", "4", "--epochs", "3", "--epoch-examples", "64", "--precision", "fp32", *more)
     done = subprocess.run(command(tmp_path, *flags), capture_output=True, text=True, check=False)
     assert done.stderr == ""
     assert done.returncode == 0
@@ -66,9 +74,10 @@ def test_a_search_on_the_demo(tmp_path: Path) -> None:
     info, trials = run.info(), run.trials()
     assert (info.data, info.encoder, info.trials, info.epoch_examples) == ("demo", "demo", 4, 64)
     assert len(trials) == 4
-    assert {trial.state for trial in trials} <= {"completed", "stopped"}
+    assert {trial.state for trial in trials} <= states
     for trial in trials:
         assert trial.best is not None
+        assert trial.best.train_scores.keys() == trial.best.scores.keys()
         assert len(trial.reports) == 3 if trial.state == "completed" else 2
         config = json.loads((run.trial(trial.name) / "config.json").read_text())
         assert TrialConfig.from_dict(config).to_dict() == trial.config
@@ -79,6 +88,42 @@ def test_a_search_on_the_demo(tmp_path: Path) -> None:
     assert sum("  overall " in line for line in lines) == sum(len(t.reports) for t in trials)
     assert f"Next:  {next_command(run)}" in lines
     assert f"Watch: {watch_command(tmp_path)}" in lines
+
+
+@pytest.mark.slow
+def test_every_trial_starts_from_the_encoder_that_the_run_pretrained_further(tmp_path: Path, corpus: Corpus) -> None:
+    write_corpus(tmp_path / "data", corpus)
+    flags = ("--data", str(tmp_path / "data"), "--encoder", "demo", "--space", "spaces/smoke.py", "--trials", "2")
+    flags += ("--epochs", "1", "--epoch-examples", "8", "--precision", "fp32", "--pretrain-epochs", "1")
+    done = subprocess.run(command(tmp_path / "runs", *flags), capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.returncode == 0
+    assert "further pre-training  step 6/6  loss " in done.stdout
+    run = open_run(tmp_path / "runs", "small")
+    info, encoder = run.info(), read_encoder(str(run.encoder))
+    assert (info.encoder, info.pretrained_from, info.pretrain_epochs) == (str(run.encoder.resolve()), "demo", 1)
+    assert info.encoder_fingerprint == encoder.fingerprint() != read_encoder("demo").fingerprint()
+    tokens = tokenize(read_corpus(str(tmp_path / "data")), encoder)
+    for trial in run.trials():
+        config = TrialConfig.from_dict(trial.config)
+        again = next(train(config, tokens, encoder, epochs=1, epoch_examples=8, seed=info.seed, precision="fp32"))
+        assert again.losses == pytest.approx(dict(trial.reports[0].losses), rel=1e-4)
+
+
+@pytest.mark.slow
+def test_control_c_while_the_encoder_is_pretrained_leaves_no_run(tmp_path: Path, corpus: Corpus) -> None:
+    write_corpus(tmp_path / "data", corpus)
+    flags = ("--data", str(tmp_path / "data"), "--encoder", "demo", "--pretrain-epochs", "1000")
+    with subprocess.Popen(
+        command(tmp_path, *flags), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert any("further pre-training  step " in line for line in process.stdout)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors == ""
+    assert not (tmp_path / "small").exists()
 
 
 @pytest.mark.slow

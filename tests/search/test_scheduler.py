@@ -21,9 +21,9 @@ STOP, CONTINUE = TrialScheduler.STOP, TrialScheduler.CONTINUE
 class Trials:
     """Fake trials of Ray's that report to a real scheduler."""
 
-    def __init__(self, ledger: Ledger, epochs: int) -> None:
+    def __init__(self, ledger: Ledger, epochs: int, *, early_stopping: bool = True) -> None:
         self.ledger = ledger
-        self.asha = Asha(ledger, epochs)
+        self.asha = Asha(ledger, epochs, early_stopping=early_stopping)
         self.trials: dict[str, Any] = {}
 
     def report(self, name: str, best: float | None) -> str:
@@ -81,6 +81,15 @@ def test_a_budget_within_the_grace_period_stops_nothing(ledger: Ledger, epochs: 
             action = trials.report(name, 0.5 if name == "t001" else 0.1)
             assert action == (STOP if epoch == epochs else CONTINUE)
     assert trials.states() == {"t001": "completed", "t002": "completed"}
+
+
+def test_without_early_stopping_the_weakest_trial_trains_to_its_end(ledger: Ledger) -> None:
+    trials = Trials(ledger, epochs=7, early_stopping=False)
+    for name, best in (("t001", 0.9), ("t002", 0.1)):
+        assert [trials.report(name, best) for _ in range(7)] == [CONTINUE] * 6 + [STOP]
+    assert [trials.report("t003", best) for best in (0.1, None)] == [CONTINUE, STOP]
+    assert trials.states() == {"t001": "completed", "t002": "completed", "t003": "diverged"}
+    assert {(d.action, d.rung) for record in ledger.records.values() for d in record.decisions} == {("continue", None)}
 
 
 def test_a_divergence_leaves_the_rungs_as_they_were(ledger: Ledger) -> None:

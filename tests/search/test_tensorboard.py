@@ -32,12 +32,14 @@ def events(tmp_path: Path, ledger: Ledger) -> EventAccumulator:
 
 def test_curves_go_by_epochs(events: EventAccumulator) -> None:
     tasks = ("sentiment", "paraphrase", "similarity")
-    expected = {f"{kind}/{task}" for kind in ("loss", "score", "best") for task in tasks}
+    expected = {f"{kind}/{task}" for kind in ("loss", "best") for task in tasks}
+    expected |= {f"score/{task}_{split}" for task in tasks for split in ("dev", "train")}
     assert set(events.Tags()["scalars"]) == {*expected, "score/overall", "best/overall", "speed/examples_per_second"}
     curves = {tag: [(e.step, pytest.approx(e.value)) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
     assert curves["score/overall"] == [(1, 0.5), (2, 0.4)]
     assert curves["best/overall"] == [(1, 0.5), (2, 0.5)]
-    assert curves["score/similarity"] == [(1, 0.5), (2, 0.4)]
+    assert curves["score/similarity_dev"] == [(1, 0.5), (2, 0.4)]
+    assert curves["score/similarity_train"] == [(1, 0.6), (2, 0.5)]
     assert curves["best/similarity"] == [(1, 0.5), (2, 0.5)], "of the best epoch"
     assert curves["speed/examples_per_second"] == [(1, 50.0), (2, 50.0)]
 

@@ -1,0 +1,1 @@
+"""Speed, measured side by side: one command each, results in README.md."""

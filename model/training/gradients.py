@@ -1,0 +1,88 @@
+"""How the losses and the gradients of several tasks become one step.
+
+Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and Semantics (Kendall et al. 2018,
+https://arxiv.org/abs/1705.07115): equation 7. Gradient Surgery for Multi-Task Learning (Yu et al. 2020,
+https://arxiv.org/abs/2001.06782): algorithm 1, PCGrad. Naeem, 5.4, names both.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def uncertainty_weighted(loss: Tensor, log_variance: Tensor, *, regression: bool) -> Tensor:
+    """`loss` weighted by the learned variance of the task's noise, a scalar.
+
+    `log_variance` is a scalar that is trained along, 0 at first. Of a loss on numbers (`regression`) half counts, as in
+    the likelihood of a normal distribution. The second summand keeps the variance from growing for ever. (Kendall et
+    al. 2018, equation 7; their log sigma is half the log variance, which is what they train)
+    """
+    precision = torch.exp(-log_variance)
+    return (precision / 2 if regression else precision) * loss + log_variance / 2
+
+
+def project_conflicts(
+    gradients: Sequence[Sequence[Tensor | None]], generator: np.random.Generator
+) -> list[Tensor | None]:
+    """The tasks' gradients in one, where none loses by another: PCGrad. (Yu et al. 2020, algorithm 1)
+
+    `gradients[task][parameter]` is None where a task does not reach a parameter, and so is the result where none does.
+    Each task's gradient is taken through the others in random order (from `generator`); where it points against one of
+    them, it loses that component. The results are summed. The paper projects the gradients of the shared parameters;
+    here these are the ones that at least two tasks reach. All others keep the gradient they have, the same tensor.
+
+    Every projected gradient is a sum of the tasks' own ones. So the algorithm runs on its coefficients, and all that is
+    computed of the gradients themselves is their dot products, once: exact, and one pass over the weights for each pair
+    of tasks. Nothing waits for the device.
+    """
+    columns = [dict(_reaching(column)) for column in zip(*gradients, strict=True)]
+    shared = [column for column in columns if len(column) > 1]
+    weights = _surgery(_dot_products(shared, len(gradients)), generator).unbind() if shared else ()
+    return [
+        _weighted_sum(column, weights) if len(column) > 1 else next(iter(column.values()), None) for column in columns
+    ]
+
+
+def _reaching(column: Sequence[Tensor | None]) -> Iterator[tuple[int, Tensor]]:
+    """The tasks that reach a parameter, with their gradients of it."""
+    return ((task, gradient) for task, gradient in enumerate(column) if gradient is not None)
+
+
+def _dot_products(shared: Sequence[Mapping[int, Tensor]], count: int) -> Tensor:
+    """Of the gradients of `count` tasks, which stand by task for each `shared` parameter; those that a task does not
+    reach are 0. (count, count)"""
+    zero = torch.zeros((), device=next(iter(shared[0].values())).device)
+    rows = [[zero] * count for _ in range(count)]
+    for i, j in itertools.combinations_with_replacement(range(count), 2):
+        both = [torch.dot(column[i].reshape(-1), column[j].reshape(-1)) for column in shared if {i, j} <= column.keys()]
+        rows[i][j] = rows[j][i] = torch.stack([zero, *both]).sum()
+    return torch.stack([torch.stack(row) for row in rows])
+
+
+def _surgery(dots: Tensor, generator: np.random.Generator) -> Tensor:
+    """Algorithm 1 on coefficients: what each task's own gradient has in the sum of the projected ones, (tasks,).
+
+    `dots` (tasks, tasks) are the dot products of the tasks' own gradients.
+    """
+    coefficients = torch.eye(len(dots), device=dots.device)  # row i: the projected gradient of task i
+    for i, row in enumerate(coefficients):
+        for j in generator.permutation([task for task in range(len(dots)) if task != i]).tolist():
+            # How much of j's own gradient is in it; only a conflict, below 0, is taken out. A gradient of 0 conflicts
+            # with none: the least positive number keeps 0 / 0 away.
+            share = row.dot(dots[j]) / dots[j, j].clamp(min=torch.finfo(dots.dtype).tiny)
+            row[j] -= share.clamp(max=0)
+    return coefficients.sum(dim=0)
+
+
+def _weighted_sum(column: Mapping[int, Tensor], weights: Sequence[Tensor]) -> Tensor:
+    """Of the gradients of one parameter, by task."""
+    (first, gradient), *others = column.items()
+    total = weights[first] * gradient
+    for task, gradient in others:
+        total.addcmul_(weights[task], gradient)
+    return total
