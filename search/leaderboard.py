@@ -11,8 +11,8 @@ from rich.text import Text
 from search.ledger import TrialRecord, winner
 
 _PIPE_WIDTH = 120
-_WIDTH_FOR_SOURCES = 100
-"""Below it, a table leaves out who proposed a trial."""
+_WIDTH_FOR_SOURCES = 105
+"""Below it, a table leaves out how many parameters a trial trains, and who proposed it."""
 _WIDTH_FOR_NAMES = 80
 """Below it, a table has the first letters of the tasks' names only."""
 
@@ -44,6 +44,7 @@ def trial_table(title: str, tasks: Sequence[str], width: int) -> Table:
     for column in ("trial", "overall", *heads, "epoch", "state"):
         table.add_column(column, justify="left" if column in ("trial", "state") else "right", no_wrap=True)
     if width >= _WIDTH_FOR_SOURCES:
+        table.add_column("trained", justify="right", no_wrap=True)
         table.add_column("proposed by")  # the one column that gives way where room is short
     return table
 
@@ -53,5 +54,14 @@ def add_trial(table: Table, record: TrialRecord, tasks: Sequence[str], epoch: st
     best = record.best
     scores = [f"{best.overall:.4f}", *(f"{best.scores[task]:.3f}" for task in tasks)] if best else []
     source = Text(record.source, no_wrap=True, overflow="ellipsis")
-    cells = [record.name, *(scores or ["-"] * (1 + len(tasks))), epoch, record.state, source]
+    trained = parameter_count(best.trainable_parameters) if best else "-"
+    cells = [record.name, *(scores or ["-"] * (1 + len(tasks))), epoch, record.state, trained, source]
     table.add_row(*cells[: len(table.columns)], style=style)
+
+
+def parameter_count(count: int) -> str:
+    """A number of parameters in three digits: 950, 12.3k, 22.7M."""
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:.3g}{unit}"
+    return str(count)

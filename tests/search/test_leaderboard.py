@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from search.leaderboard import leaderboard_table
+from search.leaderboard import leaderboard_table, parameter_count
 from search.ledger import End, Ledger, TrialRecord, leaderboard
 from search.progress import LiveTable
 from tests.search.events import TASKS, report, suggested
@@ -40,8 +40,9 @@ def cells(line: str) -> list[str]:
 @pytest.mark.parametrize(
     ("width", "heads", "source"),
     [
-        (120, [*TASKS, "epoch", "state", "proposed", "by"], True),
-        (100, [*TASKS, "epoch", "state", "proposed", "by"], True),
+        (120, [*TASKS, "epoch", "state", "trained", "proposed", "by"], True),
+        (105, [*TASKS, "epoch", "state", "trained", "proposed", "by"], True),
+        (104, [*TASKS, "epoch", "state"], False),
         (80, [*TASKS, "epoch", "state"], False),
         (70, ["senti", "parap", "simil", "epoch", "state"], False),
     ],
@@ -54,7 +55,7 @@ def test_figures_are_never_squeezed(ranked: list[TrialRecord], width: int, heads
     assert bool(row[9:]) == source
 
 
-@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize("width", [80, 105])
 def test_nor_are_they_while_a_run_goes_on(ranked: list[TrialRecord], width: int) -> None:
     console = Console(file=io.StringIO(), width=width, height=30, force_terminal=True, color_system=None)
     with LiveTable(console, {record.name: record for record in ranked}, TASKS, trials=20, epochs=12):
@@ -71,3 +72,7 @@ def test_only_the_winner_is_bold(ranked: list[TrialRecord]) -> None:
 
     assert bold(ranked) == ["t003"]
     assert bold([record for record in ranked if record.state == "diverged"]) == []
+
+
+def test_parameters_are_counted_in_three_digits() -> None:
+    assert [parameter_count(n) for n in (0, 950, 12_345, 22_713_216)] == ["0", "950", "12.3k", "22.7M"]

@@ -63,7 +63,7 @@ def test_a_pipe_gets_a_line_for_each_report_and_end(ledger: Ledger) -> None:
 
 
 def test_a_terminal_gets_a_table(filled: Ledger) -> None:
-    console = Console(file=io.StringIO(), width=100, height=30, force_terminal=True, color_system=None)
+    console = Console(file=io.StringIO(), width=110, height=30, force_terminal=True, color_system=None)
     shown = progress(console, filled.records, TASKS, trials=6, epochs=2)
     assert isinstance(shown, LiveTable)
     with shown:
@@ -72,11 +72,11 @@ def test_a_terminal_gets_a_table(filled: Ledger) -> None:
     assert "t004  failed: ValueError: [boom]" in text
     rows = [line.replace("│", " ").split() for line in text.splitlines() if "│" in line]
     assert rows[:5] == [
-        ["t005", "0.6000", "0.600", "0.600", "0.600", "1/2", "running", "tpe"],
-        ["t001", "0.5000", "0.500", "0.500", "0.500", "2/2", "completed", "point", "baseline"],
-        ["t002", "0.2500", "0.250", "0.250", "0.250", "1/2", "stopped", "tpe"],
-        ["t003", "-", "-", "-", "-", "0/2", "diverged", "tpe"],
-        ["t004", "-", "-", "-", "-", "0/2", "failed", "tpe"],
+        ["t005", "0.6000", "0.600", "0.600", "0.600", "1/2", "running", "1k", "tpe"],
+        ["t001", "0.5000", "0.500", "0.500", "0.500", "2/2", "completed", "1k", "point", "baseline"],
+        ["t002", "0.2500", "0.250", "0.250", "0.250", "1/2", "stopped", "1k", "tpe"],
+        ["t003", "-", "-", "-", "-", "0/2", "diverged", "-", "tpe"],
+        ["t004", "-", "-", "-", "-", "0/2", "failed", "-", "tpe"],
     ]
     assert "best so far 0.6000 (t005) · 4 of 6 trials ended (1 completed, 1 stopped, 1 diverged, 1 failed)" in text
 
