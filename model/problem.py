@@ -139,6 +139,16 @@ def _check_effects(config: TrialConfig, layers: int) -> None:
     if encoder.freeze_depth == layers and encoder.pooling == "mean":
         because = f"with freeze_depth = {layers}, every layer of the encoder, and mean pooling"
         optimization.refuse_without_effect("learning_rate", because)
+        if encoder.adapter is None and not config.head.common_layers and not config.head.pooled_layer_norm:
+            _check_fixed_vectors(config, f"{because}: nothing below the heads is trained")
     if encoder.freeze_depth and layers - encoder.freeze_depth < 2:
         because = f"with freeze_depth = {encoder.freeze_depth}: no two layers are trained"
         optimization.refuse_without_effect("layer_decay", because)
+
+
+def _check_fixed_vectors(config: TrialConfig, because: str) -> None:
+    """What only trained vectors can profit from."""
+    for name, task in config.tasks.items():
+        task.refuse_without_effect("ranking_weight", because)
+        if task.cosine == "alone":
+            raise ValueError(f"TrialConfig.tasks[{name!r}].cosine = 'alone' leaves nothing to train {because}")

@@ -137,7 +137,7 @@ def search(flags: Flags, inputs: Inputs, console: Console) -> int:
 def pretrained(
     flags: Flags, encoder: Encoder, tokens: Tokens, info: RunInfo, folder: Path, console: Console
 ) -> tuple[Encoder, RunInfo]:
-    """The encoder after --pretrain-epochs, with all cores or the GPU of this machine, and the run's description with it.
+    """The encoder after --pretrain-epochs, on all cores or the GPU of this machine; and the run's description with it.
 
     The encoder is called by `folder`, which it is to be kept in.
     """

@@ -176,6 +176,16 @@ REFUSED = [
         f"OptimizationConfig.learning_rate = 0.001 has no effect {FROZEN}, and mean pooling: "
         "leave it at its default, 2e-05",
     ),
+    (
+        tiny_config(encoder=HEADS_ALONE, learning_rate=2e-5, similarity={"ranking_weight": 0.5}),
+        f"TaskConfig.ranking_weight = 0.5 has no effect {FROZEN}, and mean pooling: nothing below the heads is trained: "
+        "leave it at its default, 0.0",
+    ),
+    (
+        tiny_config(encoder=HEADS_ALONE, learning_rate=2e-5, similarity={"cosine": "alone"}),
+        f"TrialConfig.tasks['similarity'].cosine = 'alone' leaves nothing to train {FROZEN}, and mean pooling: nothing "
+        "below the heads is trained",
+    ),
     *(
         (
             tiny_config(encoder={"freeze_depth": depth}, layer_decay=0.95),

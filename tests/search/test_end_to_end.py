@@ -113,7 +113,7 @@ def test_every_trial_starts_from_the_encoder_that_the_run_pretrained_further(tmp
 @pytest.mark.slow
 def test_control_c_while_the_encoder_is_pretrained_leaves_no_run(tmp_path: Path, corpus: Corpus) -> None:
     write_corpus(tmp_path / "data", corpus)
-    flags = ("--data", str(tmp_path / "data"), "--encoder", "demo", "--pretrain-epochs", "100")
+    flags = ("--data", str(tmp_path / "data"), "--encoder", "demo", "--pretrain-epochs", "40")
     with subprocess.Popen(
         command(tmp_path, *flags), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
