@@ -178,8 +178,8 @@ REFUSED = [
     ),
     (
         tiny_config(encoder=HEADS_ALONE, learning_rate=2e-5, similarity={"ranking_weight": 0.5}),
-        f"TaskConfig.ranking_weight = 0.5 has no effect {FROZEN}, and mean pooling: nothing below the heads is trained: "
-        "leave it at its default, 0.0",
+        f"TaskConfig.ranking_weight = 0.5 has no effect {FROZEN}, and mean pooling: nothing below the heads is "
+        "trained: leave it at its default, 0.0",
     ),
     (
         tiny_config(encoder=HEADS_ALONE, learning_rate=2e-5, similarity={"cosine": "alone"}),
