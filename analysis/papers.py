@@ -100,8 +100,11 @@ def compare(run: RunFolder) -> Page:
 
 def _ours(info: RunInfo, trials: Mapping[str, TrialRecord]) -> str:
     dev = ", ".join(f"{task} {info.dev_size[task]}" for task in TASKS)
+    encoder = Path(info.pretrained_from or info.encoder).name
+    if info.pretrain_epochs:
+        encoder += f" (after {info.pretrain_epochs} epochs of further pre-training)"
     return (
-        f"This run: {len(trials)} of the papers' {len(FIGURES)} configurations, encoder {Path(info.encoder).name}, "
+        f"This run: {len(trials)} of the papers' {len(FIGURES)} configurations, encoder {encoder}, "
         f"{info.epochs} epochs of {info.epoch_examples} training examples, seed {info.seed}, {info.computes_in}; "
         f"scores on dev ({dev}) after each trial's best epoch."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,13 @@ torch.set_num_threads(1)
 # The same examples at every run, and no clock: other work on the machine makes no test fail.
 settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """A refit takes all cores; the tests after it are to be as quick and as exact as before."""
+    yield
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

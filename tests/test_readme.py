@@ -12,6 +12,7 @@ from analysis import best, papers
 from model.data.corpus import Corpus
 from model.network.pretrained import Encoder
 from model.problem import Problem
+from model.training import pretrain
 from search.flags import Flags
 from search.space import check_space, load_space
 
@@ -34,7 +35,12 @@ def test_its_space_is_a_space(tmp_path: Path, corpus: Corpus, encoder: Encoder) 
 
 @pytest.mark.parametrize(
     ("module", "flags"),
-    [("search.run", Flags), ("analysis.best", best.Arguments), ("analysis.papers", papers.Arguments)],
+    [
+        ("search.run", Flags),
+        ("analysis.best", best.Arguments),
+        ("analysis.papers", papers.Arguments),
+        ("model.training.pretrain", pretrain.Flags),
+    ],
 )
 def test_its_commands_are_taken(module: str, flags: type) -> None:
     commands = re.findall(rf"python -m {module}(.*)", README)
