@@ -300,7 +300,7 @@ class OptimizationConfig(Checked):
     schedule: Schedule = "constant"
     """`constant`; `exponential`: times `decay` after each epoch; `linear` and `cosine`: up over the share `warmup` of
     the trial's full budget, then down to 0 at its end, in a line or in half a wave (Loshchilov and Hutter 2017)."""
-    decay: float = number(0.9, 0, 1, above=True)
+    decay: float = number(0.9, 0, 0.999, above=True)
     """Factor an epoch of the exponential schedule. (Gamarra Lafuente and Udash, 4)"""
     warmup: float = number(0.1, 0, 0.9)
     """Share of all steps over which the linear and the cosine schedule rise. (Devlin et al. 2019, A.2)"""
@@ -374,17 +374,19 @@ class TrialConfig(Checked):
 
     def _check_heads(self) -> None:
         own = [task for task in self.tasks.values() if task.task_layers > 1]
-        if self.head.common_layers == 0 and not own:
-            for name in ("width", "activation", "layer_norm"):
-                self.head.refuse_without_effect(name, "without a hidden layer in any head")
-        if self.head.common_layers == 0 and own and all(task.activation is not None for task in own):
-            self.head.refuse_without_effect("activation", "where each task's own layers have another")
-        if all(task.cosine == "alone" for task in self.tasks.values()):
-            for name in ("dropout", "output_dropout") if self.head.common_layers == 0 else ("output_dropout",):
-                self.head.refuse_without_effect(name, "where every task reads the cosine alone")
+        heads = [task for task in self.tasks.values() if task.cosine != "alone"]
+        if self.head.common_layers == 0:
+            if not own:
+                for name in ("width", "activation", "layer_norm"):
+                    self.head.refuse_without_effect(name, "without a hidden layer in any head")
+            if all(task.activation is not None for task in own):
+                self.head.refuse_without_effect("activation", "where each task's own layers have another")
+            if all(task.dropout is not None for task in heads):
+                self.head.refuse_without_effect("dropout", "where every head has another or none")
+        if not heads:
+            self.head.refuse_without_effect("output_dropout", "where every task reads the cosine alone")
 
     def _check_task_weights(self) -> None:
-        several = len(self.tasks) > 1
         if self.optimization.task_weighting == "uncertainty":
             for name, task in self.tasks.items():
                 if task.weight != 1.0:
@@ -392,8 +394,14 @@ class TrialConfig(Checked):
                         f"TrialConfig.tasks[{name!r}].weight = {task.weight!r} has no effect with task_weighting = "
                         "'uncertainty': leave it at its default, 1.0"
                     )
-        if not several:
-            self.optimization.refuse_without_effect("gradient_surgery", "with one task")
+        if self.optimization.batch_size == 1:
+            for task in self.tasks.values():
+                task.refuse_without_effect("ranking_weight", "with batch_size = 1: there is nothing to rank")
+        if len(self.tasks) == 1:
+            for name in ("tasks_per_step", "task_mix"):
+                self.optimization.refuse_without_effect(name, "with one task")
+            if self.encoder.adapter is not None:
+                self.encoder.adapter.refuse_without_effect("per_task", "with one task")
 
     def _check_edge(self, edge: EdgeConfig) -> None:
         arrow = f"SharingConfig.edges: {edge.upstream} -> {edge.downstream}"

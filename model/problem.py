@@ -133,9 +133,11 @@ def _check_effects(config: TrialConfig, layers: int) -> None:
             raise ValueError(f"TrialConfig.noise_stability has no effect {because}: leave it at None")
         if config.smart is not None and encoder.pooling == "mean":
             raise ValueError(
-                f"TrialConfig.smart has no effect {because} and mean pooling: nothing below the heads is trained; "
-                "leave it at None"
+                f"TrialConfig.smart makes nothing smooth {because} and mean pooling: nothing below the heads is "
+                "trained; leave it at None"
             )
+    if layers - encoder.prefix_depth == 1 and encoder.layer_drop_growth == "depth":
+        encoder.refuse_without_effect("layer_drop_growth", "with one layer above the frozen prefix")
     if encoder.freeze_depth == layers and encoder.pooling == "mean":
         because = f"with freeze_depth = {layers}, every layer of the encoder, and mean pooling"
         optimization.refuse_without_effect("learning_rate", because)

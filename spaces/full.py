@@ -53,7 +53,7 @@ def space(trial: optuna.Trial, problem: Problem) -> TrialConfig:
     encoder = draw_encoder(trial, problem)
     regularizer = draw_regularizer(trial, problem, encoder)
     if regularizer == "layer_drop":
-        encoder = draw_layer_drop(trial, encoder)
+        encoder = draw_layer_drop(trial, problem, encoder)
     head = HeadConfig(
         common_layers=trial.suggest_int("head.common_layers", 0, 2),
         pooled_layer_norm=trial.suggest_categorical("head.pooled_layer_norm", [False, True]),
@@ -150,13 +150,14 @@ def draw_regularizer(trial: optuna.Trial, problem: Problem, encoder: EncoderConf
     return trial.suggest_categorical("regularizer_of_heads", ["none", "proximal"])
 
 
-def draw_layer_drop(trial: optuna.Trial, encoder: EncoderConfig) -> EncoderConfig:
+def draw_layer_drop(trial: optuna.Trial, problem: Problem, encoder: EncoderConfig) -> EncoderConfig:
     """Whole layers skipped while training."""
-    return replace(
-        encoder,
-        layer_drop=trial.suggest_float("layer_drop.probability", 0.05, 0.3),
-        layer_drop_growth=trial.suggest_categorical("layer_drop.growth", ["uniform", "depth", "time"]),
-    )
+    probability = trial.suggest_float("layer_drop.probability", 0.05, 0.3)
+    if problem.num_layers - encoder.removed_layers - encoder.prefix_depth > 1:
+        growth: Any = trial.suggest_categorical("layer_drop.growth", ["uniform", "depth", "time"])
+    else:  # one layer has no depth to grow with
+        growth = trial.suggest_categorical("layer_drop.growth_of_one_layer", ["uniform", "time"])
+    return replace(encoder, layer_drop=probability, layer_drop_growth=growth)
 
 
 MOVES: dict[str, dict[str, Any]] = {

@@ -88,18 +88,19 @@ def made(cls, values, *without_effect):
 
 
 @st.composite
-def adapters(draw, freeze_depth):
+def adapters(draw, freeze_depth, several):
     values = draw(field_values(AdapterConfig))
     if values["bottleneck"] is None and values["pal_size"] == 0:
         values["lhuc"] = True
     without = ["bottleneck_size"] if values["bottleneck"] is None else []
+    without += [] if several else ["per_task"]
     return made(AdapterConfig, values, *without, *(["layers"] if freeze_depth == 0 else []))
 
 
 @st.composite
-def encoders(draw):
+def encoders(draw, several):
     values = draw(field_values(EncoderConfig, "adapter"))
-    values["adapter"] = draw(st.none() | adapters(values["freeze_depth"]))
+    values["adapter"] = draw(st.none() | adapters(values["freeze_depth"], several))
     without = ["removal"] if values["removed_layers"] == 0 else []
     return made(EncoderConfig, values, *without, *(["layer_drop_growth"] if values["layer_drop"] == 0 else []))
 
@@ -126,7 +127,13 @@ def tasks(draw, optimization):
         without.add("threshold")
     if optimization.task_weighting == "uncertainty":
         without.add("weight")
+    if optimization.batch_size == 1:
+        without.add("ranking_weight")
     return made(TaskConfig, values, *without)
+
+
+ONE_TASK = ("tasks_per_step", "task_mix", "gradient_surgery")
+"""How tasks take turns, which one alone does not."""
 
 
 @st.composite
@@ -139,7 +146,7 @@ def optimizations(draw, several):
         "cosine": ["decay"],
     }[values["schedule"]]
     without.append("task_mix" if values["tasks_per_step"] == "all" else "gradient_surgery")
-    return made(OptimizationConfig, values, *without, *([] if several else ["gradient_surgery"]))
+    return made(OptimizationConfig, values, *without, *([] if several else ONE_TASK))
 
 
 @st.composite
@@ -148,8 +155,10 @@ def heads(draw, tasks):
     own = [task for task in tasks if task.task_layers > 1]
     if values["common_layers"] == 0 and all(task.activation is not None for task in own):
         without |= {"activation"} if own else {"width", "activation", "layer_norm"}
+    if values["common_layers"] == 0 and all(task.dropout is not None for task in tasks if task.cosine != "alone"):
+        without.add("dropout")
     if all(task.cosine == "alone" for task in tasks):
-        without |= {"output_dropout"} if values["common_layers"] else {"dropout", "output_dropout"}
+        without.add("output_dropout")
     return made(HeadConfig, values, *without)
 
 
@@ -175,7 +184,7 @@ def configs(draw):
     optimization = draw(optimizations(len(names) > 1))
     by_name = {name: draw(tasks(optimization)) for name in names}
     return TrialConfig(
-        encoder=draw(encoders()),
+        encoder=draw(encoders(len(names) > 1)),
         head=draw(heads(by_name.values())),
         tasks=by_name,
         sharing=draw(sharings(by_name)),
@@ -447,13 +456,39 @@ DEFAULTS = [
         "with tasks_per_step = 'one'",
         False,
     ),
+    *(
+        (
+            lambda name=name, value=value: trial(
+                tasks={"a": TaskConfig()}, optimization=OptimizationConfig.from_dict({name: value})
+            ),
+            f"OptimizationConfig.{name} = {value!r}",
+            "with one task",
+            default,
+        )
+        for name, value, default in (("tasks_per_step", "all", "one"), ("task_mix", "in_turn", "proportional"))
+    ),
     (
         lambda: trial(
-            tasks={"a": TaskConfig()}, optimization=OptimizationConfig(tasks_per_step="all", gradient_surgery=True)
+            tasks={"a": TaskConfig()}, encoder=EncoderConfig(adapter=AdapterConfig(lhuc=True, per_task=False))
         ),
-        "OptimizationConfig.gradient_surgery = True",
+        "AdapterConfig.per_task = False",
         "with one task",
-        False,
+        True,
+    ),
+    (
+        lambda: trial(
+            tasks={"a": TaskConfig(), "b": TaskConfig(pair_encoding="bi", loss="bce", ranking_weight=0.5)},
+            optimization=OptimizationConfig(batch_size=1),
+        ),
+        "TaskConfig.ranking_weight = 0.5",
+        "with batch_size = 1: there is nothing to rank",
+        0.0,
+    ),
+    (
+        lambda: trial(tasks={"a": TaskConfig(dropout=0.2), "b": ALONE}, head=HeadConfig(dropout=0.5)),
+        "HeadConfig.dropout = 0.5",
+        "where every head has another or none",
+        0.1,
     ),
     *(
         (
@@ -473,14 +508,11 @@ DEFAULTS = [
         "where each task's own layers have another",
         "relu",
     ),
-    *(
-        (
-            lambda name=name: trial(tasks={"a": ALONE}, head=HeadConfig.from_dict({name: 0.5})),
-            f"HeadConfig.{name} = 0.5",
-            "where every task reads the cosine alone",
-            default,
-        )
-        for name, default in (("dropout", 0.1), ("output_dropout", 0.0))
+    (
+        lambda: trial(tasks={"a": ALONE}, head=HeadConfig(output_dropout=0.5)),
+        "HeadConfig.output_dropout = 0.5",
+        "where every task reads the cosine alone",
+        0.0,
     ),
     (
         lambda: trial(

@@ -60,6 +60,7 @@ def test_is_made_of_corpus_and_encoder():
         tiny_config(encoder=HEADS_ALONE, learning_rate=2e-5),
         dataclasses.replace(encoder(freeze_depth=4), smart=SmartConfig()),
         tiny_config(encoder={"freeze_depth": 2}, layer_decay=0.5),
+        tiny_config(encoder={"removed_layers": 3}, layer_decay=0.5),  # the embeddings lie below the one layer
         encoder(removed_layers=3, freeze_depth=1),
         encoder(removed_layers=2, removal="alternate", branch_layers=2),
         encoder(freeze_depth=3, branch_layers=1),
@@ -168,8 +169,13 @@ REFUSED = [
     ),
     (
         dataclasses.replace(encoder(**HEADS_ALONE), smart=SmartConfig()),
-        f"TrialConfig.smart has no effect {FROZEN} and mean pooling: nothing below the heads is trained; "
+        f"TrialConfig.smart makes nothing smooth {FROZEN} and mean pooling: nothing below the heads is trained; "
         "leave it at None",
+    ),
+    (
+        tiny_config(encoder={"freeze_depth": 3, "layer_drop": 0.2, "layer_drop_growth": "depth"}),
+        "EncoderConfig.layer_drop_growth = 'depth' has no effect with one layer above the frozen prefix: "
+        "leave it at its default, 'uniform'",
     ),
     (
         tiny_config(encoder=HEADS_ALONE, learning_rate=1e-3),
@@ -242,6 +248,12 @@ def test_a_pair_of_a_class_is_neither_together_nor_apart(values, text):
             TrialConfig.from_dict({"tasks": {"paraphrase": {"pair_encoding": "bi", **values}}}),
             problem_of((pairs_of_three_classes(),)),
         )
+
+
+def test_a_threshold_that_is_not_used_may_lie_outside_of_the_numbers():
+    task = dataclasses.replace(CS224N[2], label=Number(low=0.0, high=1.0))
+    part = {"pair_encoding": "bi", "loss": "mse"}
+    check(TrialConfig.from_dict({"tasks": {"similarity": part}}), problem_of((task,)))
 
 
 def test_only_pairs_have_a_cosine_to_learn():
