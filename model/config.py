@@ -206,8 +206,9 @@ class EdgeConfig(Checked):
     signal: Signal = "logits"
     """What is handed on: the upstream head's logits, or what its output layer reads."""
     gradient_scale: float = number(0.0, 0, 1)
-    """Factor on the gradient that flows back along the edge. 0: the upstream head is frozen while the downstream task
-    trains, which the paper found necessary; between 0 and 1: its future work (6 and 7)."""
+    """Factor on the gradient that flows back along the edge, to the upstream head and through it to the encoder. 0: the
+    upstream head is frozen while the downstream task trains, which the paper found necessary; between 0 and 1: its
+    future work (6 and 7)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -311,8 +312,8 @@ class OptimizationConfig(Checked):
     max_grad_norm: float | None = number(1.0, 0, 1e6, above=True)
     """Gradients of a step are scaled down to this norm; None: never."""
     averaged_epochs: int = number(1, 1, 100)
-    """The model of an epoch is the mean of the weights at the ends of the last so many epochs; training itself goes on
-    from the last. (Izmailov et al. 2018)"""
+    """The model of an epoch is the mean of the weights at the ends of the last so many epochs, or of all as long as
+    there are fewer; training itself goes on from the last. (Izmailov et al. 2018)"""
     tasks_per_step: TasksPerStep = "one"
     """`one`: a step is a batch of one task; `all`: a batch of each, their losses summed, small sets begun anew as often
     as it takes. (Naeem, 4)"""
@@ -321,7 +322,7 @@ class OptimizationConfig(Checked):
     set; in proportion to the square root of it; or from the proportion of the sets in the first epoch to nearly equal
     shares in the last. (Stickland and Murray 2019, 4.1)"""
     task_weighting: TaskWeighting = "fixed"
-    """Losses by `TaskConfig.weight`, or each by a learned uncertainty. (Kendall et al. 2018, equation 7)"""
+    """Losses by `TaskConfig.weight`, or each by a learned uncertainty. (Kendall et al. 2018, equations 7 and 10)"""
     gradient_surgery: bool = False
     """Where the gradients of two tasks point against each other, each loses that component: PCGrad. (Yu et al. 2020,
     algorithm 1; Naeem, 5.4)"""

@@ -136,6 +136,8 @@ def _check_effects(config: TrialConfig, layers: int) -> None:
                 f"TrialConfig.smart makes nothing smooth {because} and mean pooling: nothing below the heads is "
                 "trained; leave it at None"
             )
+    if not _tasks_share_weights(config, layers):
+        optimization.refuse_without_effect("gradient_surgery", "where no two tasks train the same weights")
     if layers - encoder.prefix_depth == 1 and encoder.layer_drop_growth == "depth":
         encoder.refuse_without_effect("layer_drop_growth", "with one layer above the frozen prefix")
     if encoder.freeze_depth == layers and encoder.pooling == "mean":
@@ -146,6 +148,20 @@ def _check_effects(config: TrialConfig, layers: int) -> None:
     if encoder.freeze_depth and layers - encoder.freeze_depth < 2:
         because = f"with freeze_depth = {encoder.freeze_depth}: no two layers are trained"
         optimization.refuse_without_effect("layer_decay", because)
+
+
+def _tasks_share_weights(config: TrialConfig, layers: int) -> bool:
+    """Whether anything is trained by more than one task."""
+    encoder, head = config.encoder, config.head
+    return (
+        encoder.freeze_depth == 0
+        or encoder.freeze_depth + encoder.branch_layers < layers
+        or (encoder.pooling == "pooler" and encoder.branch_layers == 0)
+        or (encoder.adapter is not None and not encoder.adapter.per_task)
+        or head.common_layers > 0
+        or head.pooled_layer_norm
+        or (config.sharing is not None and any(edge.gradient_scale > 0 for edge in config.sharing.edges))
+    )
 
 
 def _check_fixed_vectors(config: TrialConfig, because: str) -> None:

@@ -95,7 +95,7 @@ class UnitScales(nn.Module):
         self.scale = nn.Parameter(torch.zeros(units))  # r, of which the factor is 2 sigmoid(r)
 
     def forward(self, units: Tensor) -> Tensor:
-        return units * (2 * self.scale.sigmoid())
+        return units * (2 * self.scale.sigmoid()).to(units.dtype)  # in half precision, half the memory
 
 
 class LayerAdapter(nn.Module):

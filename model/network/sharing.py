@@ -36,7 +36,8 @@ class _ScaledGradient(torch.autograd.Function):
 def scale_gradient(x: Tensor, scale: float) -> Tensor:
     """`x` in the same bits, of any shape; the gradient that flows back through it is multiplied by `scale`, 0 to 1.
 
-    At 0 nothing flows back, and nothing is computed for it: the weights behind `x` are frozen, as in Grudzinski, 4.
+    At 0 nothing flows back, and nothing is computed for it: the head behind `x` is frozen, as in Grudzinski, 4, and the
+    encoder does not hear of the signal either, of which the paper says nothing.
     """
     if scale == 0:
         return x.detach()

@@ -1,7 +1,7 @@
 """How the losses and the gradients of several tasks become one step.
 
 Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and Semantics (Kendall et al. 2018,
-https://arxiv.org/abs/1705.07115): equation 7. Gradient Surgery for Multi-Task Learning (Yu et al. 2020,
+https://arxiv.org/abs/1705.07115): equations 7 and 10. Gradient Surgery for Multi-Task Learning (Yu et al. 2020,
 https://arxiv.org/abs/2001.06782): algorithm 1, PCGrad. Naeem, 5.4, names both.
 """
 
@@ -12,18 +12,53 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def uncertainty_weighted(loss: Tensor, log_variance: Tensor, *, regression: bool) -> Tensor:
     """`loss` weighted by the learned variance of the task's noise, a scalar.
 
     `log_variance` is a scalar that is trained along, 0 at first. Of a loss on numbers (`regression`) half counts, as in
-    the likelihood of a normal distribution. The second summand keeps the variance from growing for ever. (Kendall et
-    al. 2018, equation 7; their log sigma is half the log variance, which is what they train)
+    the likelihood of a normal distribution, whose loss is the squared error; other losses on numbers are treated alike.
+    The second summand keeps the variance from growing for ever. (Kendall et al. 2018, equations 7 and 10; their log
+    sigma is half the log variance, which is what they train)
     """
     precision = torch.exp(-log_variance)
     return (precision / 2 if regression else precision) * loss + log_variance / 2
+
+
+class Summed:
+    """The gradients of a step's tasks, added up as they come."""
+
+    def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
+        self._parameters = parameters
+
+    def after_backward(self) -> None:
+        """To be called after the backward pass of each task."""
+
+    def combine(self, generator: np.random.Generator) -> bool:
+        """To be called after the last task: leaves one gradient in each parameter. Whether there is any."""
+        return any(parameter.grad is not None for parameter in self._parameters)
+
+
+class Projected(Summed):
+    """The same without their conflicts: PCGrad. (Yu et al. 2020, algorithm 1)"""
+
+    def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
+        super().__init__(parameters)
+        self._by_task: list[list[Tensor | None]] = []
+
+    def after_backward(self) -> None:
+        self._by_task.append([parameter.grad for parameter in self._parameters])
+        for parameter in self._parameters:
+            parameter.grad = None
+
+    def combine(self, generator: np.random.Generator) -> bool:
+        combined = project_conflicts(self._by_task, generator)
+        for parameter, gradient in zip(self._parameters, combined, strict=True):
+            parameter.grad = gradient
+        self._by_task.clear()
+        return super().combine(generator)
 
 
 def project_conflicts(

@@ -18,7 +18,7 @@ from model.network.pretrained import Encoder
 from model.training import evaluate
 from model.training.averaging import EpochAverage
 from model.training.checkpoint import load_state, save_state
-from model.training.gradients import project_conflicts
+from model.training.gradients import Projected, Summed
 from model.training.optimizer import build_optimizer, set_step_size
 from model.training.precision import ConcretePrecision, Precision, resolve_precision
 from model.training.step_loss import StepLoss
@@ -116,6 +116,8 @@ class Training(Iterator[Epoch]):
         self._precision: ConcretePrecision = precision
         self._optimizer = build_optimizer(model, model.config.optimization)
         self._step_loss = StepLoss(model, tokens.tasks, precision)
+        trained = [parameter for group in self._optimizer.param_groups for parameter in group["params"]]
+        self._gradients = (Projected if model.config.optimization.gradient_surgery else Summed)(trained)
         self._average = EpochAverage(model, model.config.optimization.averaged_epochs)
         # fp16 gradients underflow without a scale; with any other precision the scaler does nothing.
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._precision == "fp16")
@@ -206,28 +208,27 @@ class Training(Iterator[Epoch]):
         self, parts: Step, swaps: Mapping[str, np.ndarray | None], surgery: np.random.Generator
     ) -> list[tuple[str, torch.Tensor, int]]:
         """One optimizer step, on a batch of each task in `parts`. Each batch's task, mean loss and size."""
-        optimization, done, gradients = self.model.config.optimization, [], []
-        trained = [parameter for group in self._optimizer.param_groups for parameter in group["params"]]
+        done = []
         for task, rows in parts:
             loss, minimized = self._step_loss(task, self._batch(task, rows, swaps[task]))
             # Backward task by task: the gradient of their sum, with the memory of one.
             if minimized.requires_grad:  # not where every trained layer was skipped
                 self._scaler.scale(minimized).backward()
-            if optimization.gradient_surgery:
-                gradients.append([parameter.grad for parameter in trained])
-                self._optimizer.zero_grad(set_to_none=True)
+            self._gradients.after_backward()
             done.append((task, loss, len(rows)))
-        if optimization.gradient_surgery:
-            for parameter, gradient in zip(trained, project_conflicts(gradients, surgery), strict=True):
-                parameter.grad = gradient
-        if optimization.max_grad_norm is not None:
+        if self._gradients.combine(surgery):
+            self._update()
+        return done
+
+    def _update(self) -> None:
+        limit = self.model.config.optimization.max_grad_norm
+        if limit is not None:
             self._scaler.unscale_(self._optimizer)
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), optimization.max_grad_norm)
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self._step_loss.after_step()
         self._optimizer.zero_grad(set_to_none=True)
-        return done
 
     def _batch(self, task: str, rows: np.ndarray, swaps: np.ndarray | None) -> Batch:
         examples, pairs = self._tokens.splits[task]["train"], self.model.config.tasks[task].pair_encoding

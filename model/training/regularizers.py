@@ -19,6 +19,9 @@ from torch import Tensor, nn
 
 from model.config import Norm
 
+_ASCENT_SCALE = 2.0**16
+"""Factor on what SMART ascends, of which only the direction counts: else fp16 rounds most tokens' gradient to 0."""
+
 
 class Replay:
     """The random numbers of one moment, to be drawn again.
@@ -82,7 +85,7 @@ def smart(
     move = noise * _normal(hidden, generator)
     for _ in range(steps):
         move.requires_grad_()
-        (gradient,) = torch.autograd.grad(divergence(predict(start + move), target), move)
+        (gradient,) = torch.autograd.grad(_ASCENT_SCALE * divergence(predict(start + move), target), move)
         move = _project(move.detach() + step_size * _direction(gradient, norm), epsilon, norm)
     return divergence(predict(hidden.float() + move), logits)
 

@@ -136,10 +136,9 @@ class StepLoss:
 
     def _proximal(self, config: ProximalConfig, teacher: Teacher, read_as: Objective) -> Term:
         def term(done: Pass) -> Tensor:
-            # What is frozen below is the same for the teacher.
+            # What is frozen below is the same for the teacher, and draws no random numbers.
             known = done.trajectory[0] if self._model.bert.prefix_is_frozen else None
-            replay = done.replay if known is None else done.replay_above
-            with torch.no_grad(), replay(), autocast(self._precision, self._device):
+            with torch.no_grad(), done.replay(), autocast(self._precision, self._device):
                 taught = functional_call(self._model, teacher.weights, (done.task, done.batch, known))
             return config.weight * read_as.divergence(done.logits, taught)
 

@@ -86,7 +86,7 @@ CASES: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "optimization.decay": (optimization(schedule="exponential"), optimization(decay=0.5)),
     "optimization.warmup": (optimization(schedule="cosine"), optimization(warmup=0.5)),
     "optimization.weight_decay": ({}, optimization(weight_decay=0.5)),
-    "optimization.batch_size": ({}, optimization(batch_size=7)),
+    "optimization.batch_size": ({}, optimization(batch_size=3)),
     "optimization.max_grad_norm": ({}, optimization(max_grad_norm=0.1)),
     "optimization.averaged_epochs": ({}, optimization(averaged_epochs=2)),
     "optimization.tasks_per_step": ({}, STEP),
@@ -150,6 +150,12 @@ def tokens() -> Tokens:
     examples = {task: dict(splits) for task, splits in corpus.examples.items()}
     examples["sentiment"]["train"] = examples["sentiment"]["train"][:20]
     return tokenize(dataclasses.replace(corpus, examples=examples), tiny_encoder())
+
+
+def test_layers_are_dropped_more_as_time_goes_on(tokens):
+    """`time` is `depth` with a beginning: it differs only while training is young, so both must differ."""
+    growths = [configured(DROP, encoder(layer_drop_growth=growth)) for growth in ("uniform", "depth", "time")]
+    assert len({trained(config, tokens) for config in growths}) == 3
 
 
 @pytest.mark.parametrize("path", CASES)

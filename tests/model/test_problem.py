@@ -172,6 +172,14 @@ REFUSED = [
         f"TrialConfig.smart makes nothing smooth {FROZEN} and mean pooling: nothing below the heads is trained; "
         "leave it at None",
     ),
+    *(
+        (
+            tiny_config(encoder=encoder, learning_rate=rate, tasks_per_step="all", gradient_surgery=True),
+            "OptimizationConfig.gradient_surgery = True has no effect where no two tasks train the same weights: "
+            "leave it at its default, False",
+        )
+        for encoder, rate in ((HEADS_ALONE, 2e-5), ({"freeze_depth": 2, "branch_layers": 2}, 1e-3))
+    ),
     (
         tiny_config(encoder={"freeze_depth": 3, "layer_drop": 0.2, "layer_drop_growth": "depth"}),
         "EncoderConfig.layer_drop_growth = 'depth' has no effect with one layer above the frozen prefix: "

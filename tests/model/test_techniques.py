@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from model.data.batches import assemble
 from model.data.corpus import read_corpus
 from model.data.tasks import CS224N
 from model.data.tokens import tokenize
@@ -17,7 +18,8 @@ from model.network.saved import read_model, write_model
 from model.problem import Problem, check
 from model.training.evaluate import predict
 from model.training.loop import train
-from tests.model.techniques import SHARING, TECHNIQUES, configured, encoder, similarity
+from model.training.step_loss import StepLoss
+from tests.model.techniques import SHARING, TECHNIQUES, configured, encoder
 from tests.support import tiny_encoder
 
 NO_DROPOUT = {"encoder": {"hidden_dropout": 0.0, "attention_dropout": 0.0}, "head": {"dropout": 0.0}}
@@ -38,17 +40,29 @@ def assert_same_bits(one, other):
     assert [name for name, tensor in one.items() if not torch.equal(tensor, other[name])] == []
 
 
+def head_weights(config):
+    """The names of all heads' weights: a hidden layer is dropout, linear, LayerNorm if there is one, activation."""
+    layer = (
+        ["dropout", "linear", "norm", "activation"] if config.head.layer_norm else ["dropout", "linear", "activation"]
+    )
+    for task, part in config.tasks.items():
+        if part.cosine != "alone":
+            modules = enumerate(layer * (part.task_layers - 1))
+            places = [f"hidden.{place}" for place, module in modules if module in ("linear", "norm")]
+            yield from (
+                f"heads.{task}.{place}.{kind}" for place in [*places, "output.1"] for kind in ("weight", "bias")
+            )
+
+
 @every_technique
 def test_trains_exactly_what_it_should(technique):
     config = configured(technique.change)
     model = MultitaskBert(config, CS224N, tiny_encoder())
     plain = MultitaskBert(configured(), CS224N, tiny_encoder()).trainable_state().keys()
+    kept = {name for name in plain if not name.startswith(("heads.", *technique.drops))}
+    added = {name for name in model.state_dict() if technique.adds and name.startswith(technique.adds)}
     trained = model.trainable_state().keys()
-    expected = {name for name in plain if not technique.drops or not name.startswith(technique.drops)}
-    # Own layers in a head have names of their own.
-    added = {name for name in trained - expected if not name.startswith("heads.")}
-    assert {name for name in expected - trained if not name.startswith("heads.")} == set()
-    assert {name for name in added if not technique.adds or not name.startswith(technique.adds)} == set()
+    assert trained == kept | added | set(head_weights(config))
     for beginning in technique.adds:
         assert any(name.startswith(beginning) for name in added), beginning
     assert model.trainable_parameters() == sum(model.state_dict()[name].numel() for name in trained)
@@ -188,8 +202,11 @@ def test_signals_that_a_head_gives_no_weight_to_change_nothing(tokens):
         np.testing.assert_allclose(predicted, predict(base, tokens, "dev", "fp32")[task], atol=1e-6)
 
 
-def test_layer_drop_of_0_is_off(tokens):
-    plain, off = (start(configured(change), tokens) for change in ({}, encoder(layer_drop=0.0)))
+def test_layers_that_are_never_skipped_are_off(tokens):
+    """A probability too small to come up: the random numbers it takes are drawn apart from no one else's, so without
+    dropout the bits are the same."""
+    rare = configured(NO_DROPOUT, encoder(layer_drop=1e-9))
+    plain, off = start(configured(NO_DROPOUT), tokens), start(rare, tokens)
     next(plain)
     next(off)
     assert_same_bits(weights(plain), weights(off))
@@ -205,17 +222,35 @@ def test_removing_layers_is_starting_from_an_encoder_without_them(tokens):
     assert_same_bits(one.state_dict(), other.state_dict())
 
 
-def test_uncertainty_at_its_start_is_the_plain_loss_of_classes(tokens):
-    """exp(0) L + 0 / 2: the gradients of a first step are those of L, for classes; half of them for numbers."""
-    rates = {"optimization": {"learning_rate": 1e-30, "head_learning_rate": 1e-30}}
-    plain = next(start(configured(NO_DROPOUT, rates), tokens))
-    learned = next(start(configured(NO_DROPOUT, rates, {"optimization": {"task_weighting": "uncertainty"}}), tokens))
-    assert learned.losses == plain.losses
+def test_uncertainty_at_its_start_is_the_plain_loss_of_classes_and_half_that_of_numbers(tokens):
+    """exp(0) L + 0 / 2, and exp(0) / 2 L + 0 / 2: of the gradients of a first step, too."""
+    gradients = {}
+    for weighting in ("fixed", "uncertainty"):
+        config = configured(NO_DROPOUT, {"optimization": {"task_weighting": weighting}})
+        torch.manual_seed(0)
+        model = MultitaskBert(config, CS224N, tiny_encoder()).train()
+        step_loss = StepLoss(model, CS224N, "fp32")
+        for task in config.tasks:
+            model.zero_grad(set_to_none=True)
+            rows = np.arange(8)
+            batch = assemble(tokens, tokens.splits[task]["train"], rows, config.tasks[task].pair_encoding)
+            step_loss(task, batch)[1].backward()
+            gradients[task, weighting] = model.bert.pooler.weight.grad
+    for task, share in (("sentiment", 1.0), ("paraphrase", 1.0), ("similarity", 0.5)):
+        torch.testing.assert_close(gradients[task, "uncertainty"], share * gradients[task, "fixed"])
 
 
-def test_ranking_needs_the_sentences_of_a_pair_apart(tokens):
-    training = start(configured(similarity(ranking_weight=5.0)), tokens)
-    plain = start(configured(), tokens)
-    next(training)
-    next(plain)
-    assert any(not torch.equal(tensor, weights(plain)[name]) for name, tensor in weights(training).items())
+def test_nothing_is_trained_in_a_step_that_skips_all_that_is(tokens):
+    """Every trained layer skipped, nothing above them trained but another task's head: no step, and no error."""
+    change = {
+        "encoder": {"freeze_depth": 1, "layer_drop": 0.9, "pooling": "mean"},
+        "tasks": {"similarity": {"cosine": "alone"}},
+        "optimization": {"task_mix": "in_turn"},
+    }
+    training = start(configured(change), tokens, epochs=1)
+    skips = training.model.layer_drop.draw
+    training.model.layer_drop.draw = lambda first: skips(first) | {1}
+    before = weights(training)
+    assert np.isfinite(next(training).losses["similarity"])
+    moved = {name for name, tensor in weights(training).items() if not torch.equal(tensor, before[name])}
+    assert {name.split(".")[0] for name in moved} == {"heads"}
