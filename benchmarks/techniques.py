@@ -14,7 +14,7 @@ import statistics
 import sys
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import tyro
@@ -25,7 +25,7 @@ from model.config import NoiseStabilityConfig, OptimizationConfig, ProximalConfi
 from model.data.corpus import read_corpus
 from model.data.tasks import Task
 from model.data.tokens import Tokens, tokenize
-from model.errors import reported
+from model.errors import UserError, reported
 from model.network.pretrained import read_encoder
 from model.problem import losses_for
 from model.training.loop import Training, train
@@ -50,8 +50,8 @@ class Arguments:
     """CPU threads."""
     precision: Precision = "fp32"
     """What steps compute in."""
-    device: str = "cpu"
-    """cpu or cuda."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,17 @@ CASES = (
 def main(argv: list[str] | None = None) -> None:
     arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.techniques")
     with reported():
+        _check(arguments)
         torch.set_num_threads(arguments.threads)
         print(as_markdown(arguments, measure(arguments)))
+
+
+def _check(arguments: Arguments) -> None:
+    for name in ("batch_size", "steps", "repeats", "threads"):
+        if getattr(arguments, name) < 1:
+            raise UserError(f"--{name.replace('_', '-')} {getattr(arguments, name)}: allowed is a whole number from 1")
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: there is no GPU here")
 
 
 def measure(arguments: Arguments) -> dict[str, list[float]]:
@@ -115,7 +124,8 @@ def measure(arguments: Arguments) -> dict[str, list[float]]:
         next(training)  # warms up
     for _ in track(range(arguments.repeats), "repeats", console=Console(stderr=True)):
         for name, training in trainings.items():
-            seconds[name].append(next(training).train_seconds / examples * arguments.batch_size)
+            epoch = next(training)
+            seconds[name].append(epoch.train_seconds / training.steps_in(epoch.number))
     return seconds
 
 

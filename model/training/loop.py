@@ -153,6 +153,10 @@ class Training(Iterator[Epoch]):
             trainable_parameters=self.model.trainable_parameters(),
         )
 
+    def steps_in(self, number: int) -> int:
+        """Optimizer steps of epoch `number`, from 1."""
+        return self._plan.steps_in(number)
+
     def save_model(self, folder: Path) -> None:
         """Writes the trained weights alone: with configuration and encoder, the model of this epoch."""
         save_state(folder, self.model.trainable_state(), {"epoch": self.epochs_done})

@@ -133,11 +133,11 @@ def main(argv: list[str] | None = None) -> None:
     flags = tyro.cli(Flags, args=argv, prog="python -m model.training.pretrain")
     with reported():
         _check(flags)
-        encoder = read_encoder(flags.encoder)
-        tokens = tokenize(read_corpus(flags.data, ("train",)), encoder)
         console = Console()
         torch.set_num_threads(usable_cores())
         with _new_folder(flags.output):
+            encoder = read_encoder(flags.encoder)
+            tokens = tokenize(read_corpus(flags.data, ("train",)), encoder)
             further = further_pretrained(
                 encoder,
                 tokens,
@@ -154,9 +154,10 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _check(flags: Flags) -> None:
-    for name in ("epochs", "batch_size"):
-        if getattr(flags, name) < 1:
-            raise UserError(f"--{name.replace('_', '-')} {getattr(flags, name)}: allowed is a whole number from 1")
+    if flags.epochs < 1:
+        raise UserError(f"--epochs {flags.epochs}: allowed is a whole number from 1")
+    if not 1 <= flags.batch_size <= 1024:
+        raise UserError(f"--batch-size {flags.batch_size}: allowed is a whole number from 1 to 1024")
     if not 0 < flags.learning_rate <= 1:
         raise UserError(f"--learning-rate {flags.learning_rate:g}: allowed is a number above 0, up to 1")
     if not 0 <= flags.seed < 2**32:

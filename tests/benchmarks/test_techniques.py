@@ -2,7 +2,9 @@
 
 import re
 
-from benchmarks.techniques import CASES, Arguments, as_markdown, measure
+import pytest
+
+from benchmarks.techniques import CASES, Arguments, as_markdown, main, measure
 
 
 def test_measures_every_case_and_prints_a_table():
@@ -14,6 +16,23 @@ def test_measures_every_case_and_prints_a_table():
     assert len(rows) == 1 + len(CASES)
     row = re.compile(r"\| .* \| [\d.]+ \| [\d.]+ \([\d.]+ to [\d.]+\) \| [\d.]+ \| .* \|")
     assert all(row.fullmatch(line) for line in rows[1:])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--threads", "0"], "error: --threads 0: allowed is a whole number from 1\n"),
+        (
+            ["--data", "nowhere"],
+            "error: --data nowhere: no such folder; give a folder with the CS224N files, or 'demo'\n",
+        ),
+    ],
+)
+def test_one_message(arguments, text, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == text
 
 
 def test_ratios_are_to_the_case_they_are_compared_with():

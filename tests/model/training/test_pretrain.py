@@ -86,7 +86,7 @@ def test_a_terminal_shows_a_bar(tokens):
     ("flags", "message"),
     [
         (("--epochs", "0"), "--epochs 0: allowed is a whole number from 1"),
-        (("--batch-size", "0"), "--batch-size 0: allowed is a whole number from 1"),
+        (("--batch-size", "0"), "--batch-size 0: allowed is a whole number from 1 to 1024"),
         (("--learning-rate", "0"), "--learning-rate 0: allowed is a number above 0, up to 1"),
         (("--learning-rate", "nan"), "--learning-rate nan: allowed is a number above 0, up to 1"),
         (("--seed", "-1"), "--seed -1: allowed is a whole number from 0 to 4294967295"),
