@@ -47,6 +47,11 @@ class Task:
     def is_pair(self) -> bool:
         return len(self.sentence_columns) == 2
 
+    @property
+    def cosine_scale(self) -> float:
+        """What a cosine of 1 stands for in what is predicted: 5 for similarity. (Naeem, 4)"""
+        return self.label.high if isinstance(self.label, Number) else 1.0
+
 
 CS224N = (
     Task(

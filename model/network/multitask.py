@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from model.config import EdgeConfig, EncoderConfig, HeadConfig, TaskConfig, TrialConfig
 from model.data.batches import Batch
-from model.data.tasks import Classes, Number, Task
+from model.data.tasks import Classes, Task
 from model.network.adapters import Adapters
 from model.network.bert import Bert, mean_pool, pool
 from model.network.heads import HeadOutput, TaskHead, cosine, hidden_layers, pair_features, pair_width
@@ -53,7 +53,7 @@ class MultitaskBert(nn.Module):
             dropout=head.dropout,
         )
         self._outputs = {task.name: outputs_of(task, config.tasks[task.name]) for task in tasks}
-        self._cosine_scales = {task.name: cosine_scale(task) for task in tasks}
+        self._cosine_scales = {task.name: task.cosine_scale for task in tasks}
         representation = (head.width or width) if head.common_layers else width
         self.heads, self.fusions = _build_heads(config, tasks, self._outputs, representation, head.width or width)
         self.branches = _build_branches(self.bert, config.encoder, tasks)
@@ -173,11 +173,6 @@ def outputs_of(task: Task, config: TaskConfig) -> int:
     if isinstance(task.label, Classes):
         return task.label.count
     return 2 if config.loss == "cross_entropy" else 1
-
-
-def cosine_scale(task: Task) -> float:
-    """What a cosine of 1 stands for in the task's output: 5 for similarity (Naeem, 4)."""
-    return task.label.high if isinstance(task.label, Number) else 1.0
 
 
 def upstream_edges(config: TrialConfig, task: str) -> list[EdgeConfig]:

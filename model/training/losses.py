@@ -105,7 +105,7 @@ def objective(task: Task, config: TaskConfig) -> Objective:
     binary = isinstance(task.label, Binary)
     return Objective(
         loss=config.loss,
-        scale=task.label.high if isinstance(task.label, Number) else 1.0,
+        scale=task.cosine_scale,
         threshold=BINARY_THRESHOLD if binary else config.threshold,
         binary=binary,
     )
