@@ -1,44 +1,25 @@
-"""What the five papers found (analysis.published), as data, and whether it held in a run.
-
-Most findings say that a change raises a score. One run has one seed, so a difference counts only beyond two standard
-errors, which follow from the sizes of the dev sets: of an accuracy a on n examples the variance is a (1 - a) / n; of
-Pearson's r it is (1 - r²)² / (n - 3), by Fisher's z = atanh r, which has 1 / (n - 3).
-"""
+"""What the five papers found (analysis.published), as data, and whether it held in a run of spaces/papers.py."""
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-from analysis.published import FIGURES
-from model.data.tasks import CS224N, Metric
-from model.training.evaluate import TRAIN_SAMPLE, overall
-from search.ledger import Report, TrialRecord
-
-Verdict = Literal["held", "did not hold", "within noise", "not in this run"]
-Quantity = Literal["overall", "sentiment", "paraphrase", "similarity"]
-Sizes = Mapping[str, int]
-"""Examples by task."""
-
-LEAST_NOISE = 0.01
-"""Of overall: another seed changes it by as much, however large the dev sets are."""
-TIME_NOISE = 0.1
-"""Share of the time of an epoch: trials share a machine."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What a run says to a finding."""
-
-    figures: str
-    verdict: Verdict
-
-
-Measure = Callable[[TrialRecord, TrialRecord, Sizes], Outcome]
-"""From the trials without and with what the finding is about, and the sizes of the dev sets."""
+from analysis import published
+from analysis.measures import (
+    DevSets,
+    Measure,
+    Outcome,
+    Quantity,
+    differs,
+    keeps,
+    narrows_gap,
+    rises,
+    rises_in_any,
+    saves_time,
+)
+from analysis.published import Figures
+from search.ledger import TrialRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,128 +29,33 @@ class Finding:
     paper: str
     section: str
     claim: str
-    points: tuple[str, str]
-    """The configurations without and with what it is about."""
+    points: tuple[str, ...]
+    """The configurations that it is about, the one without it first."""
     published: str
-    """The paper's own figures."""
+    """The paper's own figures or words."""
     measure: Measure
 
-    def outcome(self, trials: Mapping[str, TrialRecord], dev_size: Sizes) -> Outcome:
-        """Measured on `trials`, by configuration: only those whose scores count."""
-        missing = [point for point in self.points if point not in trials]
+    def missing(self, trials: Mapping[str, TrialRecord]) -> list[str]:
+        """Which of its configurations have no scores and will get none: not begun, diverged or failed."""
+        return [p for p in self.points if p not in trials or trials[p].state in ("diverged", "failed")]
+
+    def outcome(self, trials: Mapping[str, TrialRecord], dev: DevSets) -> Outcome:
+        """Measured on `trials`, by configuration."""
+        missing = self.missing(trials)
         if missing:
-            return Outcome(figures=f"no scores of {' and '.join(missing)}", verdict="not in this run")
-        without, with_it = (trials[point] for point in self.points)
-        return self.measure(without, with_it, dev_size)
+            return Outcome(figures=f"of {' and '.join(missing)}", verdict="no scores")
+        records = [trials[point] for point in self.points]
+        # The best of two epochs and the best of ten do not compare.
+        short = [f"{record.name} {record.state}" for record in records if record.state != "completed"]
+        if short:
+            return Outcome(figures=", ".join(short), verdict="not ended")
+        return self.measure(records, dev)
 
 
-def rises(quantity: Quantity) -> Measure:
-    """The score on dev, of each trial's best epoch, is higher."""
-
-    def measure(without: TrialRecord, with_it: TrialRecord, dev_size: Sizes) -> Outcome:
-        before, after = _best(without), _best(with_it)
-        old, new = _value(quantity, before), _value(quantity, after)
-        noise = 2 * math.sqrt(variance(quantity, before.scores, dev_size) + variance(quantity, after.scores, dev_size))
-        if quantity == "overall":
-            noise = max(noise, LEAST_NOISE)
-        figures = f"{old:.3f} to {new:.3f} ({new - old:+.3f}, noise {noise:.3f})"
-        return Outcome(figures=figures, verdict=judge(new - old, noise))
-
-    return measure
-
-
-def keeps(share: float) -> Measure:
-    """At least `share` of overall is kept. This holds unless less is kept beyond noise."""
-
-    def measure(without: TrialRecord, with_it: TrialRecord, dev_size: Sizes) -> Outcome:
-        before, after = _best(without), _best(with_it)
-        variances = share**2 * variance("overall", before.scores, dev_size), variance("overall", after.scores, dev_size)
-        noise = max(2 * math.sqrt(sum(variances)), LEAST_NOISE)
-        holds = after.overall >= share * before.overall - noise
-        figures = f"{before.overall:.3f} to {after.overall:.3f} ({after.overall / before.overall:.1%} kept)"
-        return Outcome(figures=figures, verdict="held" if holds else "did not hold")
-
-    return measure
-
-
-def saves_time(without: TrialRecord, with_it: TrialRecord, dev_size: Sizes) -> Outcome:
-    """The training of an epoch, the median one, takes less time."""
-    before, after = (
-        statistics.median(report.train_seconds for report in record.reports) for record in (without, with_it)
-    )
-    saved = 1 - after / before
-    figures = f"{before:.1f} s to {after:.1f} s an epoch ({after / before - 1:+.0%})"
-    return Outcome(figures=figures, verdict=judge(saved, TIME_NOISE))
-
-
-def narrows_gap(without: TrialRecord, with_it: TrialRecord, dev_size: Sizes) -> Outcome:
-    """Overall on train is less far above overall on dev, after the last epoch that both trials have reached: the gap
-    grows from epoch to epoch."""
-    epoch = min(without.epoch, with_it.epoch)
-    train_size = dict.fromkeys(dev_size, TRAIN_SAMPLE)
-    gaps, variances = [], []
-    for report in (without.reports[epoch - 1], with_it.reports[epoch - 1]):
-        gaps.append(overall(CS224N, report.train_scores) - report.overall)
-        variances.append(variance("overall", report.scores, dev_size))
-        variances.append(variance("overall", report.train_scores, train_size))
-    noise = max(2 * math.sqrt(sum(variances)), LEAST_NOISE)
-    figures = f"train above dev by {gaps[0]:.3f} to {gaps[1]:.3f}, epoch {epoch} (noise {noise:.3f})"
-    return Outcome(figures=figures, verdict=judge(gaps[0] - gaps[1], noise))
-
-
-def judge(gain: float, noise: float) -> Verdict:
-    """Of a claim that `gain` is positive."""
-    if abs(gain) <= noise:
-        return "within noise"
-    return "held" if gain > 0 else "did not hold"
-
-
-def variance(quantity: Quantity, scores: Mapping[str, float], sizes: Sizes) -> float:
-    """Of a score, from the examples it is measured on. Overall is a mean in which r counts half (evaluate.overall)."""
-    by_task = {task.name: _variance(task.metric, scores[task.name], sizes[task.name]) for task in CS224N}
-    if quantity != "overall":
-        return by_task[quantity]
-    halved = [by_task[task.name] / 4 if task.metric == "pearson" else by_task[task.name] for task in CS224N]
-    return sum(halved) / len(halved) ** 2
-
-
-def _variance(metric: Metric, score: float, examples: int) -> float:
-    match metric:
-        case "accuracy":
-            return score * (1 - score) / examples
-        case "pearson":
-            return (1 - score**2) ** 2 / (examples - 3)
-
-
-def _value(quantity: Quantity, report: Report) -> float:
-    return report.overall if quantity == "overall" else report.scores[quantity]
-
-
-def _best(record: TrialRecord) -> Report:
-    assert record.best is not None, "a trial whose scores count has a report"
-    return record.best
-
-
-def _printed(quantity: Quantity, without: str, with_it: str) -> str:
+def _printed(quantity: Quantity, without: Figures, with_it: Figures) -> str:
     """The papers' own figures for a rise."""
-    old, new = FIGURES[without], FIGURES[with_it]
-    assert old is not None, f"{without} has figures"
-    assert new is not None, f"{with_it} has figures"
-    if quantity == "overall":
-        return f"{old.overall:.3f} to {new.overall:.3f}"
-    return f"{old.scores[quantity]:.3f} to {new.scores[quantity]:.3f}"
-
-
-def _rise(paper: str, section: str, claim: str, quantity: Quantity, without: str, with_it: str) -> Finding:
-    """A finding that a score rises, of which the paper prints both figures."""
-    return Finding(
-        paper=paper,
-        section=section,
-        claim=claim,
-        points=(without, with_it),
-        published=_printed(quantity, without, with_it),
-        measure=rises(quantity),
-    )
+    old, new = ({**figures.scores, "overall": figures.overall}[quantity] for figures in (without, with_it))
+    return f"{old:.3f} to {new:.3f}"
 
 
 GAMARRA, GRUDZINSKI, JETTY = "Gamarra Lafuente and Udash", "Grudzinski", "Jetty"
@@ -200,29 +86,49 @@ FINDINGS = (
         published="-52%",
         measure=saves_time,
     ),
-    _rise(
-        GAMARRA,
-        "5.4.5",
-        "the final model beats the baseline on dev",
-        "overall",
-        "gamarra-udash-baseline",
-        "gamarra-udash-final",
+    Finding(
+        paper=GAMARRA,
+        section="5.4.4",
+        claim="heads of three layers a task and none in common beat the baseline's",
+        points=("gamarra-udash-baseline", "gamarra-udash-task-layers"),
+        published=_printed(
+            "overall",
+            published.GAMARRA_LAYERS["common 1, task 1"],
+            published.GAMARRA_LAYERS["common 0, task 3"],
+        ),
+        measure=rises("overall"),
     ),
-    _rise(
-        GRUDZINSKI,
-        "5.4",
-        "the sharing graph, frozen, raises overall",
-        "overall",
-        "grudzinski-baseline",
-        "grudzinski-final",
+    Finding(
+        paper=GAMARRA,
+        section="5.4.5",
+        claim="the final model beats the solely fine-tuned one on dev",
+        points=("gamarra-udash-fine-tuned", "gamarra-udash-final"),
+        published='"quite a bit better" on dev, but worse on test',
+        measure=rises("overall"),
     ),
-    _rise(
-        GRUDZINSKI,
-        "5.4",
-        "the sharing graph, frozen, raises similarity",
-        "similarity",
-        "grudzinski-baseline",
-        "grudzinski-final",
+    Finding(
+        paper=GRUDZINSKI,
+        section="5.4",
+        claim="the final model (sharing graph, LayerNorm, other dropout) beats the baseline",
+        points=("grudzinski-baseline", "grudzinski-final"),
+        published=_printed("overall", published.GRUDZINSKI_BASELINE, published.GRUDZINSKI_FINAL),
+        measure=rises("overall"),
+    ),
+    Finding(
+        paper=GRUDZINSKI,
+        section="5.4",
+        claim="the final model beats the baseline in similarity",
+        points=("grudzinski-baseline", "grudzinski-final"),
+        published=_printed("similarity", published.GRUDZINSKI_BASELINE, published.GRUDZINSKI_FINAL),
+        measure=rises("similarity"),
+    ),
+    Finding(
+        paper=GRUDZINSKI,
+        section="6",
+        claim="the sharing graph by itself raises similarity",
+        points=("grudzinski-no-edges", "grudzinski-final"),
+        published="taken for the reason, not measured apart",
+        measure=rises("similarity"),
     ),
     Finding(
         paper=GRUDZINSKI,
@@ -244,51 +150,84 @@ FINDINGS = (
         paper=JETTY,
         section="5.4",
         claim="layer drop and a shared layer narrow the gap between train and dev",
-        points=("jetty-multitask", "jetty-regularized"),
+        points=("course-baseline", "jetty-regularized"),
         published='"much closer"',
         measure=narrows_gap,
     ),
-    _rise(
-        JETTY,
-        "5.4",
-        "layer drop and a shared layer raise overall",
-        "overall",
-        "jetty-multitask",
-        "jetty-regularized",
+    Finding(
+        paper=JETTY,
+        section="5.4",
+        claim="layer drop and a shared layer raise overall",
+        points=("course-baseline", "jetty-regularized"),
+        published=_printed("overall", published.JETTY_MULTITASK, published.JETTY_REGULARIZED),
+        measure=rises("overall"),
     ),
-    _rise(
-        JETTY,
-        "5.4",
-        "both sentences as one sequence raise overall further",
-        "overall",
-        "jetty-regularized",
-        "jetty-final",
+    Finding(
+        paper=JETTY,
+        section="5.4",
+        claim="both sentences as one sequence raise overall further",
+        points=("jetty-regularized", "jetty-final"),
+        published=_printed("overall", published.JETTY_REGULARIZED, published.JETTY_FINAL),
+        measure=rises("overall"),
     ),
-    _rise(NAEEM, "5.4", "the cosine raises paraphrase", "paraphrase", "naeem-baseline", "naeem-cosine"),
-    _rise(NAEEM, "5.4", "the cosine raises similarity", "similarity", "naeem-baseline", "naeem-cosine"),
-    _rise(NAEEM, "5.4", "everything together beats the cosine alone", "overall", "naeem-cosine", "naeem-final"),
-    _rise(
-        PANDEY,
-        "4.4",
-        "SMART helps the small set, similarity",
-        "similarity",
-        "pandey-narayan-baseline",
-        "pandey-narayan-smart",
+    Finding(
+        paper=NAEEM,
+        section="5.4",
+        claim="the cosine raises paraphrase",
+        points=("naeem-without-cosine", "naeem-cosine"),
+        published=_printed("paraphrase", published.NAEEM_MILESTONE, published.NAEEM_COSINE) + ", from the milestone",
+        measure=rises("paraphrase"),
     ),
-    _rise(
-        PANDEY,
-        "4.4",
-        "adapters before LayerNorm raise similarity",
-        "similarity",
-        "pandey-narayan-baseline",
-        "pandey-narayan-adapter-before",
+    Finding(
+        paper=NAEEM,
+        section="5.4",
+        claim="the cosine raises similarity",
+        points=("naeem-without-cosine", "naeem-cosine"),
+        published=_printed("similarity", published.NAEEM_MILESTONE, published.NAEEM_COSINE) + ", from the milestone",
+        measure=rises("similarity"),
     ),
-    _rise(
-        PANDEY,
-        "4.3",
-        "adapters before LayerNorm beat those after it: similarity",
-        "similarity",
-        "pandey-narayan-adapter-after",
-        "pandey-narayan-adapter-before",
+    Finding(
+        paper=NAEEM,
+        section="5.4",
+        claim="everything together beats the cosine alone",
+        points=("naeem-cosine", "naeem-final"),
+        published=_printed("overall", published.NAEEM_COSINE, published.NAEEM_FINAL),
+        measure=rises("overall"),
+    ),
+    Finding(
+        paper=NAEEM,
+        section="5.4",
+        claim="everything together beats the milestone",
+        points=("course-baseline", "naeem-final"),
+        published=_printed("overall", published.NAEEM_MILESTONE, published.NAEEM_FINAL),
+        measure=rises("overall"),
+    ),
+    Finding(
+        paper=PANDEY,
+        section="4.4",
+        claim="SMART helps the small set, similarity",
+        points=("pandey-narayan-baseline", "pandey-narayan-smart"),
+        published=_printed("similarity", published.PANDEY_BASELINE, published.PANDEY_SMART),
+        measure=rises("similarity"),
+    ),
+    Finding(
+        paper=PANDEY,
+        section="4.4",
+        claim="adapters in at least one of the two places raise similarity",
+        points=(
+            "pandey-narayan-baseline",
+            "pandey-narayan-adapter-feed-forward",
+            "pandey-narayan-adapter-layer-norm",
+        ),
+        published=_printed("similarity", published.PANDEY_BASELINE, published.PANDEY_BEFORE),
+        measure=rises_in_any("similarity"),
+    ),
+    Finding(
+        paper=PANDEY,
+        section="4.3",
+        claim="the place of the adapters matters: similarity",
+        points=("pandey-narayan-adapter-feed-forward", "pandey-narayan-adapter-layer-norm"),
+        published="{:.3f} and {:.3f}".format(*(f.similarity for f in published.ADAPTER)),
+        measure=differs("similarity"),
     ),
 )

@@ -201,6 +201,7 @@ def describe_run(flags: Flags, inputs: Inputs, shares: Shares) -> RunInfo:
         pretrained_from=None,
         tasks=[task.name for task in corpus.tasks],
         dev_size=corpus.size("dev"),
+        chance=chance(corpus),
         trials=flags.trials,
         epochs=flags.epochs,
         epoch_examples=flags.epoch_examples or default_epoch_examples(inputs.problem),
@@ -213,6 +214,18 @@ def describe_run(flags: Flags, inputs: Inputs, shares: Shares) -> RunInfo:
         gpus_per_trial=shares.gpus,
         versions=versions(),
     )
+
+
+def chance(corpus: Corpus) -> dict[str, float]:
+    """By task, the best that one and the same prediction for all of dev scores: of accuracy the share of the most
+    frequent label, of Pearson's r 0."""
+    labels = {task.name: [example.label for example in corpus.examples[task.name]["dev"]] for task in corpus.tasks}
+    return {
+        task.name: Counter(labels[task.name]).most_common(1)[0][1] / len(labels[task.name])
+        if task.metric == "accuracy"
+        else 0.0
+        for task in corpus.tasks
+    }
 
 
 def lasting_name(name: str) -> str:

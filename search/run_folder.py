@@ -59,6 +59,8 @@ class RunInfo:
     """The tasks' names, in order."""
     dev_size: dict[str, int]
     """Dev examples by task: how far a score can be trusted."""
+    chance: dict[str, float]
+    """By task, what one and the same prediction for all of dev scores: nothing learned."""
     trials: int
     epochs: int
     """The most epochs a trial may take."""

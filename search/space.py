@@ -115,7 +115,9 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"--space {path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UserError(f"--space {path}: not a readable Python file ({error.strerror})") from None
+    except UnicodeDecodeError as error:
         raise UserError(f"--space {path}: not a readable Python file ({error})") from None
 
 

@@ -10,7 +10,7 @@
 
 One trial for each, and none is stopped early: these are comparisons, not a search.
 
-    python -m search.run --space spaces/papers.py --trials 17 --no-early-stopping
+    python -m search.run --space spaces/papers.py --trials 20 --no-early-stopping
 
 Beside the papers' own configurations stand counterparts that differ from one of them in one thing, so that what a paper
 found can be measured. Numbers in the comments are a paper's sections.
@@ -99,6 +99,16 @@ def course(
     )
 
 
+def course_baseline(problem: Problem) -> TrialConfig:
+    """What two papers start from: Jetty's multitask model (4.1 and table 2; 5.3: step size 1e-5) and Naeem's milestone,
+    "with default parameters" and in finetune mode (Naeem, 5.3 and 5.4).
+
+    (Jetty's table 1 is trained on sentiment alone, and his 4.1 gives the formulas of paraphrase and sentiment in the
+    other's place. Naeem's "cross entropy loss" for all tasks, 4, can only be binary cross entropy where a cosine is
+    added to one logit; for numbers it is the course's mse.)"""
+    return course(optimization=adamw(1e-5))
+
+
 def with_pairs(config: TrialConfig, paraphrase: TaskConfig, similarity: TaskConfig) -> TrialConfig:
     """`config` with other parts for the tasks on pairs."""
     return replace(config, tasks={**config.tasks, "paraphrase": paraphrase, "similarity": similarity})
@@ -132,9 +142,31 @@ def gamarra_udash_unfrozen(problem: Problem) -> TrialConfig:
     return replace(gamarra_udash_baseline(problem), encoder=BERT)
 
 
+def gamarra_udash_task_layers(problem: Problem) -> TrialConfig:
+    """5.3.4, the third configuration: the baseline, "no common layer + three task-specific layers per task"."""
+    return with_linear_heads(gamarra_udash_baseline(problem), common=0, own=3)
+
+
+def with_linear_heads(config: TrialConfig, common: int, own: int) -> TrialConfig:
+    """`config` with `common` layers that all tasks share and `own` layers of each, the output layer among them, after
+    dropout of 0.3: "simple linear layers" (5.3.4), without an activation."""
+    head = HeadConfig(common_layers=common, activation="identity", dropout=0.3)
+    return replace(
+        config,
+        head=head if common or own > 1 else HeadConfig(dropout=0.3),  # without a hidden layer, without an activation
+        tasks={name: replace(task, task_layers=own) for name, task in config.tasks.items()},
+    )
+
+
+def gamarra_udash_fine_tuned(problem: Problem) -> TrialConfig:
+    """5.4.5 and 6: the "solely fine-tuned model" that the final one is compared with. It had "no common layer"; all
+    else is not said: the baseline's settings, with nothing frozen, as in the final model."""
+    return with_linear_heads(gamarra_udash_unfrozen(problem), common=0, own=1)
+
+
 def gamarra_udash_final(problem: Problem) -> TrialConfig:
-    """5.3.5. Layers are linear, without an activation (5.3.4: "simple linear layers"). The text does not say what is
-    frozen: nothing here. That was the best of experiment 1; they froze for speed (6)."""
+    """5.3.5. The text does not say what is frozen: nothing here. That was the best of experiment 1; they froze for
+    speed (6)."""
     return course(
         head=HeadConfig(common_layers=0, activation="identity", dropout=0.5),
         sentiment=TaskConfig(task_layers=3),
@@ -184,6 +216,11 @@ def grudzinski_final(problem: Problem) -> TrialConfig:
     )
 
 
+def grudzinski_no_edges(problem: Problem) -> TrialConfig:
+    """The final model without the sharing graph, which the paper has not: what the graph does by itself."""
+    return replace(grudzinski_final(problem), sharing=None)
+
+
 def grudzinski_free_edges(problem: Problem) -> TrialConfig:
     """5.1 and 6: before the weights of imported tasks were frozen."""
     return replace(grudzinski_final(problem), sharing=sharing_graph(*ALL_EDGES, gradient_scale=1.0))
@@ -192,17 +229,11 @@ def grudzinski_free_edges(problem: Problem) -> TrialConfig:
 # Jetty --------------------------------------------------------------------------------------------------------------
 
 
-def jetty_multitask(problem: Problem) -> TrialConfig:
-    """4.1 and table 2: the course's model, trained on all three sets with a loss for each; 5.3: step size 1e-5.
-    (Table 1 is trained on sentiment alone. 4.1 gives the formulas of paraphrase and sentiment in the other's place.)"""
-    return course(optimization=adamw(1e-5))
-
-
 def jetty_regularized(problem: Problem) -> TrialConfig:
     """4.3, 4.5 and table 3: each layer skipped with probability 0.15, and a fully connected layer which all tasks share
     (no activation is named)."""
     return replace(
-        jetty_multitask(problem),
+        course_baseline(problem),
         encoder=replace(BERT, layer_drop=0.15, layer_drop_growth="uniform"),
         head=HeadConfig(common_layers=1, activation="identity", dropout=0.3),
     )
@@ -221,15 +252,17 @@ def jetty_final(problem: Problem) -> TrialConfig:
 # Naeem --------------------------------------------------------------------------------------------------------------
 
 
-def naeem_baseline(problem: Problem) -> TrialConfig:
-    """5.4: the milestone, "with default parameters" and in finetune mode (5.3). "A cross entropy loss" for all tasks
-    (4) can only be binary cross entropy where a cosine is added to one logit; for numbers it is the course's mse."""
-    return course()
+def naeem_without_cosine(problem: Problem) -> TrialConfig:
+    """The course's model with batches of 16 and dropout 0.4, as all extensions were measured (5.4). The paper itself
+    compares them with its milestone, which has other parameters; here the cosine is the only difference."""
+    return course(head=HeadConfig(dropout=0.4), optimization=adamw(1e-5, batch_size=16))
 
 
 def naeem_cosine(problem: Problem) -> TrialConfig:
     """5.4, Implementation of Cosine Similarity: added to the output of the tasks on pairs, times 5 for similarity."""
-    return with_pairs(naeem_baseline(problem), replace(PARAPHRASE, cosine="added"), replace(SIMILARITY, cosine="added"))
+    return with_pairs(
+        naeem_without_cosine(problem), replace(PARAPHRASE, cosine="added"), replace(SIMILARITY, cosine="added")
+    )
 
 
 def naeem_final(problem: Problem) -> TrialConfig:
@@ -261,7 +294,9 @@ def pandey_narayan_baseline(problem: Problem) -> TrialConfig:
 
 
 SMOOTHNESS = SmartConfig(weight=1.0, noise=1e-5, epsilon=1e-6, step_size=1e-3)
-"""3.3. Weight and step are not given: Jiang et al.'s."""
+"""3.3: "noise perturbation" 1e-5, and 1e-6 for the "fine-tuning epsilon parameter". That is taken for Jiang et al.'s
+epsilon, the furthest move. But 3.1.1 says the same words of lambda, the weight of the term, which at 1e-6 would switch
+SMART off. Weight and step are not given: Jiang et al.'s."""
 PROXIMAL = ProximalConfig(weight=1.0, momentum=0.99)
 """Nothing of it is given: Jiang et al.'s."""
 
@@ -279,36 +314,44 @@ def with_adapters(problem: Problem, place: BottleneckPlace) -> TrialConfig:
     return replace(config, encoder=replace(config.encoder, adapter=adapter))
 
 
-def pandey_narayan_adapter_before(problem: Problem) -> TrialConfig:
-    """3.2, figure 1: straight after the feed-forward layer, before LayerNorm."""
+# Which of these two is the paper's "adaptbefore", the good one, and which its "adaptafter" is not said. By 3.2 and the
+# names, figure 1 is before LayerNorm and figure 2 after it. By 4.3, "the model corresponding to Fig. 1" was left out of
+# the analysis, which praises "adaptbefore" (4.4): that would be figure 2. So they are called by their place.
+
+
+def pandey_narayan_adapter_feed_forward(problem: Problem) -> TrialConfig:
+    """3.2, figure 1: straight after the feed-forward layer."""
     return with_adapters(problem, "after_feed_forward")
 
 
-def pandey_narayan_adapter_after(problem: Problem) -> TrialConfig:
-    """3.2, figure 2: after LayerNorm."""
+def pandey_narayan_adapter_layer_norm(problem: Problem) -> TrialConfig:
+    """3.2, figure 2: after the LayerNorm."""
     return with_adapters(problem, "after_layer_norm")
 
 
 # The space ----------------------------------------------------------------------------------------------------------
 
 CONFIGURATIONS: dict[str, Callable[[Problem], TrialConfig]] = {
+    "course-baseline": course_baseline,
     "gamarra-udash-baseline": gamarra_udash_baseline,
     "gamarra-udash-similarity-apart": gamarra_udash_similarity_apart,
     "gamarra-udash-unfrozen": gamarra_udash_unfrozen,
+    "gamarra-udash-task-layers": gamarra_udash_task_layers,
+    "gamarra-udash-fine-tuned": gamarra_udash_fine_tuned,
     "gamarra-udash-final": gamarra_udash_final,
     "grudzinski-baseline": grudzinski_baseline,
+    "grudzinski-no-edges": grudzinski_no_edges,
     "grudzinski-final": grudzinski_final,
     "grudzinski-free-edges": grudzinski_free_edges,
-    "jetty-multitask": jetty_multitask,
     "jetty-regularized": jetty_regularized,
     "jetty-final": jetty_final,
-    "naeem-baseline": naeem_baseline,
+    "naeem-without-cosine": naeem_without_cosine,
     "naeem-cosine": naeem_cosine,
     "naeem-final": naeem_final,
     "pandey-narayan-baseline": pandey_narayan_baseline,
     "pandey-narayan-smart": pandey_narayan_smart,
-    "pandey-narayan-adapter-before": pandey_narayan_adapter_before,
-    "pandey-narayan-adapter-after": pandey_narayan_adapter_after,
+    "pandey-narayan-adapter-feed-forward": pandey_narayan_adapter_feed_forward,
+    "pandey-narayan-adapter-layer-norm": pandey_narayan_adapter_layer_norm,
 }
 
 

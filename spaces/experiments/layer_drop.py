@@ -13,7 +13,7 @@ import optuna
 
 from model.config import EncoderConfig, HeadConfig, TrialConfig
 from model.problem import Problem
-from spaces.papers import BERT, jetty_multitask, jetty_regularized
+from spaces.papers import BERT, course_baseline, jetty_regularized
 
 SKIPPED = ["uniform", "depth", "time"]
 REMOVED = ["top", "alternate", "symmetric", "bottom"]
@@ -23,8 +23,8 @@ def space(trial: optuna.Trial, problem: Problem) -> TrialConfig:
     """The multitask model, with fewer layers now and then or always, and with a shared layer or without it."""
     layers = trial.suggest_categorical("layers", ["all", *SKIPPED, *REMOVED])
     shared = trial.suggest_categorical("shared_layer", [False, True])
-    head: HeadConfig = (jetty_regularized if shared else jetty_multitask)(problem).head
-    return replace(jetty_multitask(problem), encoder=encoder_with(layers, problem), head=head)
+    head: HeadConfig = (jetty_regularized if shared else course_baseline)(problem).head
+    return replace(course_baseline(problem), encoder=encoder_with(layers, problem), head=head)
 
 
 def encoder_with(layers: Any, problem: Problem) -> EncoderConfig:

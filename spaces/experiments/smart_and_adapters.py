@@ -1,9 +1,10 @@
 """Regularize what is fine-tuned, or adapt what is frozen? (Pandey and Narayan, 2, 3 and 4.4)
 
-The paper found that SMART helps the smallest set (table 1: similarity from -0.047 to 0.202), and so do adapters before
-LayerNorm (0.195), but not after it (-0.087). It always had them whole; here the parts of SMART and of the adapters are
-apart too; SMART with moves long enough to change a prediction (at the paper's 1e-6 its term is next to nothing); and
-what the paper only describes, projected attention layers (2.1) and noise stability (2.3).
+The paper found that SMART helps the smallest set (table 1: similarity from -0.047 to 0.202), and so do adapters in one
+of two places (0.195; in the other -0.087; spaces/papers.py says why it is open which is which). It always had them
+whole; here the parts of SMART and of the adapters are apart too; SMART with moves long enough to change a prediction
+(at the paper's 1e-6 its term is next to nothing); and what the paper only describes, projected attention layers (2.1)
+and noise stability (2.3).
 
 Its text is of two minds on whether the baseline is frozen, so there are both: frozen with steps of 1e-3, and trained
 with the course's 1e-5.
@@ -18,7 +19,7 @@ from model.problem import Problem
 from spaces.papers import PROXIMAL, SMOOTHNESS, course, pandey_narayan_baseline, with_adapters
 
 REGULARIZERS = ["none", "smart", "smart_farther", "smoothness", "proximal"]
-ADAPTERS = ["adapter_before", "adapter_after", "lhuc", "projected_attention"]
+ADAPTERS = ["adapter_feed_forward", "adapter_layer_norm", "lhuc", "projected_attention"]
 
 
 def space(trial: optuna.Trial, problem: Problem) -> TrialConfig:
@@ -52,9 +53,9 @@ def adapted(technique: str, problem: Problem) -> TrialConfig:
     (Stickland and Murray 2019: 204 of 768)."""
     config = pandey_narayan_baseline(problem)
     match technique:
-        case "adapter_before":
+        case "adapter_feed_forward":
             return with_adapters(problem, "after_feed_forward")
-        case "adapter_after":
+        case "adapter_layer_norm":
             return with_adapters(problem, "after_layer_norm")
         case "lhuc":
             adapter = AdapterConfig(lhuc=True)

@@ -42,6 +42,7 @@ def _info(data: Path, encoder: Path) -> RunInfo:
         pretrained_from=None,
         tasks=["sentiment", "paraphrase", "similarity"],
         dev_size={"sentiment": 24, "paraphrase": 24, "similarity": 24},
+        chance={"sentiment": 0.25, "paraphrase": 0.625, "similarity": 0.0},
         trials=3,
         epochs=2,
         epoch_examples=48,

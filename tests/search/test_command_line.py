@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tyro
 
@@ -13,11 +14,12 @@ from model.data.corpus import Corpus
 from model.data.tokens import Tokens
 from model.network.pretrained import Encoder
 from model.problem import Problem
+from model.training.evaluate import score
 from search.flags import Flags
 from search.leaderboard import make_console
 from search.ledger import End, Ledger, TrialError
 from search.resources import Shares
-from search.run import Inputs, computes_in, describe_run, exit_code, main, pretrained
+from search.run import Inputs, chance, computes_in, describe_run, exit_code, main, pretrained
 from search.space import load_space
 from tests.search.events import report, suggested
 from tests.search.test_space import GOOD
@@ -120,6 +122,16 @@ def test_run_json_says_whether_weak_trials_were_stopped(
     info = describe_run(flags, inputs, Shares(concurrent=1, threads=1, cpus=1, gpus=0))
     assert info.early_stopping == stops
     assert info.dev_size == {"sentiment": 24, "paraphrase": 24, "similarity": 24}
+
+
+def test_chance_is_what_one_prediction_for_all_scores(corpus: Corpus) -> None:
+    labels = {task.name: np.array([e.label for e in corpus.examples[task.name]["dev"]]) for task in corpus.tasks}
+    expected = {
+        task.name: max(score(task.metric, np.full(24, guess), labels[task.name]) for guess in range(5))
+        for task in corpus.tasks
+    }
+    assert chance(corpus) == pytest.approx(expected)
+    assert 0 == expected["similarity"] < expected["sentiment"] < expected["paraphrase"]
 
 
 def test_run_json_says_which_encoder_was_pretrained_further(

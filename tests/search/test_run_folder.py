@@ -35,6 +35,7 @@ INFO = RunInfo(
     pretrained_from=None,
     tasks=["sentiment"],
     dev_size={"sentiment": 24},
+    chance={"sentiment": 0.25},
     trials=3,
     epochs=2,
     epoch_examples=48,

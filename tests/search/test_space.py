@@ -102,6 +102,8 @@ def test_a_file_that_is_no_space(tmp_path: Path, source: str, message: str) -> N
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with refused(f"--space {tmp_path}/none.py: no such file"):
         load_space(tmp_path / "none.py")
+    with refused(f"--space {tmp_path}: not a readable Python file (Is a directory)"):
+        load_space(tmp_path)
     (tmp_path / "bytes.py").write_bytes(b"\xff\xfe\0")
     with pytest.raises(UserError, match="not a readable Python file"):
         load_space(tmp_path / "bytes.py")

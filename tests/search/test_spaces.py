@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FixedTrial
 
 import model.config
+from analysis.published import FIGURES
 from model.config import TrialConfig
 from model.data.tasks import CS224N, Binary, Classes, Number, Task
 from model.problem import Problem
 from search.space import check_space, load_space, quiet_optuna
 from spaces import full, papers
+from tests.support import refused
 
 FILES = sorted(Path("spaces").rglob("[!_]*.py"))
 EXPERIMENTS = [path.stem for path in FILES if path.parent.name == "experiments"]
@@ -77,8 +80,11 @@ def changes(one: TrialConfig, other: TrialConfig) -> dict[str, tuple[Any, Any]]:
     return {n: (left.get(n), right.get(n)) for n in names if left.get(n) != right.get(n)}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize(
+    ("path", "shape"),
+    [(path, shape) for path in FILES for shape in SHAPES if path.stem != "freeze_depth" or shape[0] > 3],
+    ids=lambda value: value.stem if isinstance(value, Path) else str(value),
+)
 def test_draws_what_can_be_trained(path, shape):
     problem = problem_of(*shape)
     check_space(load_space(path), problem)
@@ -91,26 +97,40 @@ def test_draws_what_can_be_trained(path, shape):
 
 def test_the_papers_configurations_by_name_and_in_order():
     assert list(papers.POINTS) == [
+        "course-baseline",
         "gamarra-udash-baseline",
         "gamarra-udash-similarity-apart",
         "gamarra-udash-unfrozen",
+        "gamarra-udash-task-layers",
+        "gamarra-udash-fine-tuned",
         "gamarra-udash-final",
         "grudzinski-baseline",
+        "grudzinski-no-edges",
         "grudzinski-final",
         "grudzinski-free-edges",
-        "jetty-multitask",
         "jetty-regularized",
         "jetty-final",
-        "naeem-baseline",
+        "naeem-without-cosine",
         "naeem-cosine",
         "naeem-final",
         "pandey-narayan-baseline",
         "pandey-narayan-smart",
-        "pandey-narayan-adapter-before",
-        "pandey-narayan-adapter-after",
+        "pandey-narayan-adapter-feed-forward",
+        "pandey-narayan-adapter-layer-norm",
     ]
     for name, configuration in papers.CONFIGURATIONS.items():
         assert point(papers, name, BERT_BASE) == configuration(BERT_BASE)
+
+
+def test_no_configuration_has_two_names():
+    configs = [configuration(BERT_BASE).to_dict() for configuration in papers.CONFIGURATIONS.values()]
+    assert all(config not in configs[:i] for i, config in enumerate(configs))
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/papers.md", "spaces/papers.py"])
+def test_the_commands_try_all_of_them(page):
+    trials = re.findall(r"--space spaces/papers.py .*--trials (\d+)", Path(page).read_text())
+    assert set(trials) == {str(len(papers.POINTS))}
 
 
 COURSE = {
@@ -136,10 +156,19 @@ COURSE = {
     "smart": None,
 }
 STATED = {
+    "course-baseline": {},
     "gamarra-udash-baseline": {
         "encoder.freeze_depth": 10,
         "head.common_layers": 1,
         "head.activation": "identity",
+        "tasks.similarity.pair_encoding": "cross",
+        "optimization.learning_rate": 2e-5,
+        "optimization.head_learning_rate": 2e-5,
+        "optimization.batch_size": 32,
+        "optimization.schedule": "exponential",
+        "optimization.decay": 0.9,
+    },
+    "gamarra-udash-fine-tuned": {
         "tasks.similarity.pair_encoding": "cross",
         "optimization.learning_rate": 2e-5,
         "optimization.head_learning_rate": 2e-5,
@@ -164,8 +193,7 @@ STATED = {
         "tasks.paraphrase.task_layers": 2,
         "tasks.similarity.task_layers": 2,
     },
-    "jetty-multitask": {},
-    "naeem-baseline": {},
+    "naeem-without-cosine": {"head.dropout": 0.4, "optimization.batch_size": 16},
     "naeem-final": {
         "head.activation": "relu",
         "head.layer_norm": True,
@@ -199,10 +227,16 @@ EDGES = ("sentiment -> paraphrase", "sentiment -> similarity", "paraphrase -> si
 COUNTERPARTS = {
     ("gamarra-udash-baseline", "gamarra-udash-similarity-apart"): {"tasks.similarity.pair_encoding": ("cross", "bi")},
     ("gamarra-udash-baseline", "gamarra-udash-unfrozen"): {"encoder.freeze_depth": (10, 0)},
+    ("gamarra-udash-baseline", "gamarra-udash-task-layers"): {
+        "head.common_layers": (1, 0),
+        "tasks.sentiment.task_layers": (1, 3),
+        "tasks.paraphrase.task_layers": (1, 3),
+        "tasks.similarity.task_layers": (1, 3),
+    },
     ("grudzinski-final", "grudzinski-free-edges"): {
         f"sharing.edges.{edge}.gradient_scale": (0.0, 1.0) for edge in EDGES
     },
-    ("jetty-multitask", "jetty-regularized"): {
+    ("course-baseline", "jetty-regularized"): {
         "encoder.layer_drop": (0.0, 0.15),
         "head.common_layers": (0, 1),
         "head.activation": ("relu", "identity"),
@@ -211,11 +245,11 @@ COUNTERPARTS = {
         "tasks.paraphrase.pair_encoding": ("bi", "cross"),
         "tasks.similarity.pair_encoding": ("bi", "cross"),
     },
-    ("naeem-baseline", "naeem-cosine"): {
+    ("naeem-without-cosine", "naeem-cosine"): {
         "tasks.paraphrase.cosine": ("none", "added"),
         "tasks.similarity.cosine": ("none", "added"),
     },
-    ("pandey-narayan-adapter-before", "pandey-narayan-adapter-after"): {
+    ("pandey-narayan-adapter-feed-forward", "pandey-narayan-adapter-layer-norm"): {
         "encoder.adapter.bottleneck": ("after_feed_forward", "after_layer_norm")
     },
 }
@@ -235,6 +269,7 @@ def test_grudzinski_s_final_model():
     assert config.sharing.fusion == "concat"
     head = config.head
     assert (head.pooled_layer_norm, head.activation, head.dropout, head.output_dropout) == (True, "relu", 0.0, 0.3)
+    assert papers.grudzinski_no_edges(BERT_BASE) == dataclasses.replace(config, sharing=None)
 
 
 def test_pandey_and_narayan_s_techniques():
@@ -242,7 +277,7 @@ def test_pandey_and_narayan_s_techniques():
     assert config.smart is not None
     assert (config.smart.noise, config.smart.epsilon) == (1e-5, 1e-6)
     assert config.proximal is not None
-    adapter = papers.pandey_narayan_adapter_before(BERT_BASE).encoder.adapter
+    adapter = papers.pandey_narayan_adapter_feed_forward(BERT_BASE).encoder.adapter
     assert adapter is not None
     assert (adapter.bottleneck, adapter.bottleneck_size, adapter.lhuc) == ("after_feed_forward", 64, True)
     assert (adapter.per_task, adapter.layers) == (True, "all")
@@ -267,23 +302,62 @@ def test_two_top_layers_of_any_encoder(layers, depth):
         ("dropout", "gamarra-udash-30", "gamarra-udash-baseline"),
         ("dropout", "naeem-40", "naeem-final"),
         ("head_layers", "common-1-task-1", "gamarra-udash-baseline"),
-        ("sharing_graph", "both-imported", "grudzinski-final"),
-        ("sharing_graph", "both-imported-all-of-the-gradient", "grudzinski-free-edges"),
-        ("layer_drop", "neither", "jetty-multitask"),
+        ("head_layers", "common-0-task-3", "gamarra-udash-task-layers"),
+        ("sharing_graph", "none", "grudzinski-no-edges"),
+        ("sharing_graph", "to-both", "grudzinski-final"),
+        ("sharing_graph", "to-both-all-of-the-gradient", "grudzinski-free-edges"),
+        ("layer_drop", "neither", "course-baseline"),
         ("layer_drop", "skipped-uniform-shared-layer", "jetty-regularized"),
+        ("cosine_heads", "none", "naeem-without-cosine"),
+        ("cosine_heads", "cosine", "naeem-cosine"),
         ("cosine_heads", "all", "naeem-final"),
-        ("losses", "mse", "jetty-multitask"),
-        ("pair_encoding", "apart", "jetty-multitask"),
+        ("losses", "mse", "course-baseline"),
+        ("pair_encoding", "apart", "course-baseline"),
         ("smart_and_adapters", "frozen-none", "pandey-narayan-baseline"),
         ("smart_and_adapters", "frozen-smart", "pandey-narayan-smart"),
-        ("smart_and_adapters", "frozen-adapter_before", "pandey-narayan-adapter-before"),
-        ("smart_and_adapters", "frozen-adapter_after", "pandey-narayan-adapter-after"),
-        ("smart_and_adapters", "trained-none", "jetty-multitask"),
+        ("smart_and_adapters", "frozen-adapter_feed_forward", "pandey-narayan-adapter-feed-forward"),
+        ("smart_and_adapters", "frozen-adapter_layer_norm", "pandey-narayan-adapter-layer-norm"),
+        ("smart_and_adapters", "trained-none", "course-baseline"),
     ],
 )
 def test_an_experiment_s_arm_is_the_paper_s_configuration(experiment, arm, name):
     module = importlib.import_module(f"spaces.experiments.{experiment}")
     assert changes(point(module, arm, BERT_BASE), papers.CONFIGURATIONS[name](BERT_BASE)) == {}
+    ours, theirs = FIGURES[experiment][arm], FIGURES["papers"][name]
+    assert set(ours) <= set(theirs)
+    assert bool(ours) == bool(theirs)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_papers_figures_have_a_place_at_every_point(path):
+    if path.stem not in ("full", "smoke"):
+        assert list(FIGURES[path.stem]) == list(load_space(path).points)
+
+
+def test_freezing_so_many_layers_takes_an_encoder_with_more():
+    module = importlib.import_module("spaces.experiments.freeze_depth")
+    depths = [point(module, arm, problem_of(4, 16, 2)).encoder.freeze_depth for arm in module.POINTS]
+    assert depths == [0, 3, 2, 1]
+    with refused(
+        "the encoder has 3 layers; allowed are 4 or more, so that training its top 3 is not training all of it",
+        ValueError,
+    ):
+        point(module, "top-3", problem_of(3, 16, 2))
+
+
+def test_who_hears_whom():
+    module = importlib.import_module("spaces.experiments.sharing_graph")
+    heard = {
+        name: {(edge.upstream, edge.downstream) for edge in graph.edges}
+        for name, graph in module.GRAPHS.items()
+        if graph is not None
+    }
+    told, similar = ("sentiment", "paraphrase"), {("sentiment", "similarity"), ("paraphrase", "similarity")}
+    assert heard["to-paraphrase"] == {told}
+    assert heard["to-similarity"] == similar
+    assert heard["to-both"] == {told, *similar}
+    assert heard["from-sentiment"] == {told, ("sentiment", "similarity")}
+    assert heard["from-paraphrase"] == {("paraphrase", "similarity")}
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
@@ -305,9 +379,37 @@ def test_the_full_space_has_the_papers_configurations(name, shape):
 
 
 def test_the_full_space_tries_what_is_known_first():
-    assert list(full.POINTS)[:3] == ["cross-encoder", "cross-encoder-fast", "sentence-bert"]
+    own = ["sentence-bert-cosine", "sentence-bert-cosine-fast", "paraphrase-cross-encoded", "cross-encoder"]
+    assert list(full.POINTS)[:4] == own
     finals = {name for name in papers.POINTS if name.endswith("-final")}
-    assert finals | {name for name in papers.POINTS if name.startswith("pandey")} <= full.POINTS.keys()
+    pandey_narayan = {"pandey-narayan-adapter-feed-forward", "pandey-narayan-smart"}
+    assert full.POINTS.keys() == {*own, *finals, *pandey_narayan, "course-baseline"}
+
+
+def techniques(config: TrialConfig) -> set[str]:
+    """What `config` has beside plain fine-tuning; an adapter, and SMART, with or without the layers frozen."""
+    encoder, optimization = config.encoder, config.optimization
+    used = {
+        "frozen": encoder.freeze_depth > 0,
+        "adapter": encoder.adapter is not None,
+        "branches": encoder.branch_layers > 0,
+        "fewer layers": encoder.removed_layers > 0,
+        "layer drop": encoder.layer_drop > 0,
+        "smart": config.smart is not None or config.proximal is not None,
+        "noise stability": config.noise_stability is not None,
+        "sharing": config.sharing is not None,
+        "uncertainty": optimization.task_weighting == "uncertainty",
+        "gradient surgery": optimization.gradient_surgery,
+    }
+    found = {name for name, on in used.items() if on}
+    return found - {"frozen"} if found & {"adapter", "smart"} else found
+
+
+def test_a_draw_of_the_full_space_is_plain_fine_tuning_with_one_technique_at_most():
+    found = [techniques(config) for config in draws(Path("spaces/full.py"), BERT_BASE, 300)]
+    assert {len(used) for used in found} == {0, 1}
+    assert sum(not used for used in found) > 0.45 * len(found)
+    assert len(set.union(*found)) == 10
 
 
 FIXED = {
@@ -332,7 +434,7 @@ def values_by_field(part: Any, found: dict[str, set[Any]]) -> None:
 
 def test_the_full_space_varies_every_field_or_says_why_not():
     found: dict[str, set[Any]] = {}
-    for config in draws(Path("spaces/full.py"), problem_of(6, 64, 4), 300):
+    for config in draws(Path("spaces/full.py"), problem_of(6, 64, 4), 500):
         values_by_field(config, found)
     classes = {name: value for name, value in vars(model.config).items() if dataclasses.is_dataclass(value)}
     assert found.keys() == {f"{name}.{f.name}" for name, value in classes.items() for f in dataclasses.fields(value)}
