@@ -379,7 +379,7 @@ def test_the_full_space_has_the_papers_configurations(name, shape):
 
 
 def test_the_full_space_tries_what_is_known_first():
-    own = ["sentence-bert-cosine", "sentence-bert-cosine-fast", "paraphrase-cross-encoded", "cross-encoder"]
+    own = ["sentence-bert", "sentence-bert-fast", "cross-and-bi-encoder", "cross-encoder"]
     assert list(full.POINTS)[:4] == own
     finals = {name for name in papers.POINTS if name.endswith("-final")}
     pandey_narayan = {"pandey-narayan-adapter-feed-forward", "pandey-narayan-smart"}
