@@ -115,7 +115,7 @@ def _ours(info: RunInfo, trials: Mapping[str, TrialRecord], figures: Mapping[str
     chance = ", ".join(f"{info.chance[task]:.3f}" for task in TASKS)
     encoder = Path(info.pretrained_from or info.encoder).name
     if info.pretrain_epochs:
-        encoder += f" (after {info.pretrain_epochs} epochs of further pre-training)"
+        encoder += f" (pre-trained further, epochs: {info.pretrain_epochs})"
     return (
         f"This run: {len(trials)} of the papers' {len(figures)} configurations in {Path(info.space).name}, data "
         f"{Path(info.data).name}, encoder {encoder}, {info.epochs} epochs of {info.epoch_examples} training examples, "

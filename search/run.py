@@ -242,7 +242,7 @@ def announce(path: Path, info: RunInfo, inputs: Inputs, machine: Machine, shares
     """Says what was taken where the flags left it open."""
     sizes = ", ".join(f"{task} {train}" for task, train in inputs.problem.train_size.items())
     encoder, most = inputs.encoder, "at most " if info.early_stopping else ""
-    first = f", first {info.pretrain_epochs} epochs of further pre-training" if info.pretrain_epochs else ""
+    first = f", first pre-trained further, epochs: {info.pretrain_epochs}" if info.pretrain_epochs else ""
     for what, value in (
         ("run", path),
         ("space", f"{info.space}, {len(inputs.space.points)} points to try first"),

@@ -17,9 +17,9 @@ def test_a_line_for_each_part_of_what_is_not_as_by_default():
         "sentiment     as by default",
         "paraphrase    pair_encoding cross, loss bce",
         "similarity    pair_encoding bi, loss mse",
-        "sharing       as by default",
+        "sharing       on",
         "edge          upstream sentiment, downstream similarity, gradient_scale 0.5",
         "optimization  learning_rate 0.001, head_learning_rate 0.01, batch_size 8",
         "smart         weight 0.1235",
-        "proximal      as by default",
+        "proximal      on",
     ]
