@@ -53,14 +53,7 @@ Measure = Callable[[Sequence[TrialRecord], DevSets], Outcome]
 
 def rises(quantity: Quantity) -> Measure:
     """The score on dev, of each trial's best epoch, is higher in the second trial than in the first."""
-
-    def measure(trials: Sequence[TrialRecord], dev: DevSets) -> Outcome:
-        before, after = map(_best, trials)
-        gain, noise, figures = _difference(quantity, before, after, dev)
-        verdict = judge(gain, noise) if learned(quantity, (before, after), dev) else "nothing learned"
-        return Outcome(figures=figures, verdict=verdict)
-
-    return measure
+    return _compares(quantity, lambda gain: gain)
 
 
 def rises_in_any(quantity: Quantity) -> Measure:
@@ -75,11 +68,16 @@ def rises_in_any(quantity: Quantity) -> Measure:
 
 def differs(quantity: Quantity) -> Measure:
     """The scores of the two trials lie apart, whichever is higher."""
+    return _compares(quantity, abs)
+
+
+def _compares(quantity: Quantity, claimed: Callable[[float], float]) -> Measure:
+    """What is `claimed` of the second trial's gain over the first is positive."""
 
     def measure(trials: Sequence[TrialRecord], dev: DevSets) -> Outcome:
-        one, other = map(_best, trials)
-        gain, noise, figures = _difference(quantity, one, other, dev)
-        verdict = judge(abs(gain), noise) if learned(quantity, (one, other), dev) else "nothing learned"
+        before, after = map(_best, trials)
+        gain, noise, figures = _difference(quantity, before, after, dev)
+        verdict = judge(claimed(gain), noise) if learned(quantity, (before, after), dev) else "nothing learned"
         return Outcome(figures=figures, verdict=verdict)
 
     return measure

@@ -13,6 +13,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -30,11 +31,11 @@ def write_model(folder: Path, model: MultitaskBert, encoder: Encoder) -> None:
     state = model.state_dict()
     bert = _under("bert.", state)
     if model.branches:
+        shared = len(model.bert.layers)
         for task in model.branches:
             branch = _under(f"branches.{task}.", state)
-            write_encoder(
-                folder / _ENCODERS / task, encoder, {**bert, **_numbered_from(len(model.bert.layers), branch)}
-            )
+            top = {_in_whole_encoder(name, shared): tensor for name, tensor in branch.items()}
+            write_encoder(folder / _ENCODERS / task, encoder, {**bert, **top})
     else:
         write_encoder(folder / _ENCODER, encoder, bert)
     others = {name: tensor for name, tensor in state.items() if not name.startswith(("bert.", "branches."))}
@@ -53,8 +54,12 @@ def read_model(folder: Path) -> tuple[MultitaskBert, Encoder]:
     # Its layers are those that remained: none is removed once more.
     whole = dataclasses.replace(config, encoder=dataclasses.replace(config.encoder, removed_layers=0, removal="top"))
     model = MultitaskBert(whole, tasks, encoder)
-    for task in model.branches:
-        model.branches[task].load_state_dict(MultitaskBert(whole, tasks, encoders[task]).branches[task].state_dict())
+    shared = len(model.bert.layers)
+    for task, branch in model.branches.items():
+        weights = encoders[task].weights
+        branch.load_state_dict(
+            {name: torch.tensor(weights[_in_whole_encoder(name, shared)]) for name in branch.state_dict()}
+        )
     kept = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(("bert.", "branches."))}
     model.load_state_dict({**kept, **load_file(folder / _HEADS)})
     return model, encoder
@@ -65,12 +70,9 @@ def _under(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
 
 
-def _numbered_from(first: int, branch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A branch's weights under the names that they have in a whole encoder, above its first `first` layers."""
-    named = {}
-    for name, tensor in branch.items():
-        if name.startswith("layers."):
-            _, number, rest = name.split(".", 2)
-            name = f"layers.{first + int(number)}.{rest}"
-        named[name] = tensor
-    return named
+def _in_whole_encoder(name: str, shared: int) -> str:
+    """What a branch's weight is called in a whole encoder, above its `shared` layers."""
+    if not name.startswith("layers."):
+        return name
+    _, number, rest = name.split(".", 2)
+    return f"layers.{shared + int(number)}.{rest}"
