@@ -15,7 +15,7 @@ from model.config import TrialConfig
 from model.describe import describe
 from model.errors import UserError, reported
 from search.leaderboard import leaderboard_table, make_console
-from search.ledger import TrialRecord, winner
+from search.records import TrialRecord, winner
 from search.run_folder import RunFolder, newest_run, next_command, open_run
 
 

@@ -19,7 +19,7 @@ from analysis.measures import (
     saves_time,
 )
 from analysis.published import Figures
-from search.ledger import TrialRecord
+from search.records import TrialRecord
 
 
 @dataclass(frozen=True, kw_only=True)

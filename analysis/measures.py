@@ -15,7 +15,7 @@ from typing import Literal
 
 from model.data.tasks import CS224N, Metric
 from model.training.evaluate import TRAIN_SAMPLE, overall
-from search.ledger import Report, TrialRecord
+from search.records import Report, TrialRecord
 
 Verdict = Literal["held", "did not hold", "within noise", "nothing learned", "not ended", "no scores"]
 Quantity = Literal["overall", "sentiment", "paraphrase", "similarity"]

@@ -21,7 +21,7 @@ from analysis.published import FIGURES, Figures, Several
 from model.data.tasks import CS224N
 from model.errors import UserError, reported
 from search.leaderboard import make_console
-from search.ledger import TrialRecord, is_fit
+from search.records import TrialRecord, is_fit
 from search.run_folder import RunFolder, RunInfo, newest_run, open_run
 
 TASKS = tuple(task.name for task in CS224N)

@@ -31,6 +31,10 @@ class Scores:
     """Each metric on 0 to 1: the leaderboard's formula of 2024."""
     overall_2023: float
     """Metrics as they are."""
+    clean_by_task: dict[str, float]
+    """Without the rows that stand in train too; without a task of which none remain."""
+    clean_overall: float | None
+    """By the formula of 2024; None where a task is missing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,9 +111,11 @@ def refit(
 
 
 def _score(tokens: Tokens, split: Split, predicted: Mapping[str, np.ndarray]) -> Scores:
-    by_task = evaluate.scores(tokens, split, predicted)
+    by_task, clean = evaluate.scores(tokens, split, predicted), evaluate.clean_scores(tokens, split, predicted)
     return Scores(
         by_task=by_task,
         overall=evaluate.overall(tokens.tasks, by_task),
         overall_2023=evaluate.overall_2023(tokens.tasks, by_task),
+        clean_by_task=clean,
+        clean_overall=evaluate.clean_overall(tokens.tasks, clean),
     )

@@ -18,14 +18,15 @@ from rich.table import Table
 from analysis.predictions import write_predictions
 from analysis.refit import Refit, Scores, refit
 from model.config import TrialConfig
-from model.data.corpus import Corpus, read_corpus
+from model.data.contamination import contamination, describe
+from model.data.corpus import Corpus, Split, read_corpus
 from model.errors import UserError
 from model.network.pretrained import Encoder, read_encoder
 from model.training.cores import usable_cores
 from model.training.evaluate import overall_2023
 from model.training.loop import Diverged, Epoch
 from model.training.precision import Precision
-from search.ledger import Report, TrialRecord
+from search.records import Report, TrialRecord
 from search.run_folder import RunFolder, RunInfo
 
 
@@ -74,12 +75,13 @@ def refit_winner(run: RunFolder, winner: TrialRecord, config: TrialConfig, seeds
         shutil.rmtree(partial / f"seed-{one.seed}", ignore_errors=True)
     folder = _put_in_place(partial, run.path / "refit")
     console.print(_table(corpus, winner.best, refits, best))
-    _explain(corpus, refits, folder, console)
+    _explain(corpus, refits, best, folder, console)
 
 
 def _read_inputs(info: RunInfo) -> tuple[Corpus, Encoder]:
     """Corpus, now with test, and encoder, both checked to be what the search was given."""
-    searched = read_corpus(info.data).fingerprint()
+    skip = bool(info.skipped_rows)
+    searched = read_corpus(info.data, skip_bad_rows=skip).fingerprint()
     if searched != info.data_fingerprint:
         raise UserError(
             f"{info.data} has changed since the search: fingerprint {searched}, not {info.data_fingerprint}"
@@ -87,7 +89,7 @@ def _read_inputs(info: RunInfo) -> tuple[Corpus, Encoder]:
     encoder = read_encoder(info.encoder)
     if encoder.fingerprint() != info.encoder_fingerprint:
         raise UserError(f"the encoder {info.encoder} has changed since the search: its fingerprint differs")
-    return read_corpus(info.data, ("train", "dev", "test", "student")), encoder
+    return read_corpus(info.data, ("train", "dev", "test", "student"), skip_bad_rows=skip), encoder
 
 
 def _put_in_place(partial: Path, folder: Path) -> Path:
@@ -142,10 +144,17 @@ def _table(corpus: Corpus, searched: Report, refits: Sequence[Refit], best: Refi
     return table
 
 
-def _explain(corpus: Corpus, refits: Sequence[Refit], folder: Path, console: Console) -> None:
+def _explain(corpus: Corpus, refits: Sequence[Refit], best: Refit, folder: Path, console: Console) -> None:
     rows = " + ".join(str(size) for size in corpus.size("test").values())
     console.print(f"Test: {rows} labelled rows that neither training nor search was given.")
     console.print("2024: the mean of the scores, r entering as (r + 1) / 2. 2023: the mean of the scores as they are.")
+    splits: tuple[Split, ...] = ("dev", "test")
+    for split in splits:
+        for line in describe(contamination(corpus, split), split):
+            console.print(line, soft_wrap=True, highlight=False)
+        clean = getattr(best, split).clean_overall
+        if clean is not None and clean != getattr(best, split).overall:
+            console.print(f"{split} without them: {clean:.4f} overall (2024), of the model that is kept")
     if len(refits) > 1:
         for split in ("dev", "test"):
             values = [getattr(one, split).overall for one in refits]

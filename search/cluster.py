@@ -15,6 +15,7 @@ from typing import Any
 import ray
 from ray._private import ray_constants, worker
 from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
+from ray.exceptions import AuthenticationError
 
 from model.errors import UserError
 from search.resources import Machine, Node
@@ -56,9 +57,12 @@ def connected(address: str) -> Iterator[Machine]:
         maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
         try:
             ray.init(address, **_SILENT)
-        except (ConnectionError, ValueError) as error:
+        except (ConnectionError, ValueError, AuthenticationError) as error:
             reason = str(error).strip().splitlines()[0]
-            raise UserError(f"--address {address}: no Ray cluster to be reached there ({reason})") from None
+            raise UserError(
+                f"--address {address}: no Ray cluster to be reached there, or one that asks for another token than "
+                f"RAY_AUTH_TOKEN or ~/.ray/auth_token has ({reason})"
+            ) from None
         except RuntimeError as error:
             if "Version mismatch" not in str(error):
                 raise
@@ -80,7 +84,7 @@ def _machine_of(nodes: Iterable[Mapping[str, Any]]) -> Machine:
 def log_to(path: Path) -> Iterator[None]:
     """Whatever Ray has to say meanwhile goes to the file at `path`."""
     logger = logging.getLogger("ray")
-    handler = logging.FileHandler(path)
+    handler = _LogFile(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     before = logger.handlers, logger.level, logger.propagate
     logger.handlers, logger.propagate = [handler], False
@@ -91,6 +95,13 @@ def log_to(path: Path) -> Iterator[None]:
         logger.handlers, level, logger.propagate = before
         logger.setLevel(level)
         handler.close()
+
+
+class _LogFile(logging.FileHandler):
+    """Loses what can't be written, as on a full disk, which the run itself finds out and tells."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the name is the library's)
+        pass
 
 
 def _check_address(address: str) -> None:

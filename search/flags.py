@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import arg
 
 from model.errors import UserError
+from search.budget import Budget
 from search.run_folder import check_name
 
 
@@ -19,7 +20,9 @@ class Flags:
     Trials are drawn from a space (Optuna), trained many at a time (Ray Tune), and the weak ones stopped early (ASHA).
     All that is known of the run lies in RUNS_DIR/RUN. Without any flag: a small search on the built-in demo data."""
 
-    space: Path = Path("spaces/full.py")
+    resume: Annotated[str | None, arg(metavar="[RUN]", help_behavior_hint="(without a name: the newest run)")] = None
+    """Go on with a run that was interrupted or killed, or with more --trials or --budget than it had."""
+    space: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: spaces/full.py)")] = None
     """Python file that says what may vary: space(trial, problem) -> TrialConfig."""
     data: Annotated[
         str | None, arg(metavar="FOLDER", help_behavior_hint="(default: data/ where it holds them, else demo)")
@@ -29,11 +32,19 @@ class Flags:
         str | None, arg(metavar="NAME", help_behavior_hint="(default: bert-base-uncased; demo with the demo data)")
     ] = None
     """Pretrained BERT: a Hugging Face id, a folder in its layout, or 'demo', the built-in one."""
+    skip_bad_rows: bool = False
+    """Leave out rows of the data that can't be read, and count them; without it, the first one is an error."""
+    strict: bool = False
+    """Refuse data of which rows of dev stand in train too; by default they are counted and reported."""
     pretrain_epochs: int = 0
     """Passes over all train sentences in which the encoder is first pre-trained further, by masked language modelling;
     every trial starts from what comes of it."""
-    trials: int = 20
+    trials: Annotated[
+        int | None, arg(metavar="INT", help_behavior_hint="(default: 20; with --budget as many as it takes)")
+    ] = None
     """Configurations to try."""
+    budget: Annotated[str | None, arg(metavar="BUDGET", help_behavior_hint="(default: no limit)")] = None
+    """The most that the run may take in all: a time such as 2h or 1h30m, or a number of epochs such as 300epochs."""
     epochs: int = 6
     """The most epochs a trial may take; weak ones are stopped after 2 (or 6, 18, ...)."""
     early_stopping: Annotated[bool, arg(help_behavior_hint="(default: weak ones are stopped)")] = True
@@ -65,15 +76,32 @@ class Flags:
     """Print N configurations, the POINTS, then random draws, and train none."""
 
 
+_MAY_CHANGE = ("resume", "trials", "budget", "concurrent", "trials_per_gpu", "address", "runs_dir")
+"""What a resumed run may be given anew: how much there is to do, and with what."""
+
+
 def check_flags(flags: Flags) -> None:
-    """Raises UserError for the first flag out of its range."""
+    """Raises UserError for the first flag out of its range, or without effect."""
     for name in ("trials", "epochs", "epoch_examples", "concurrent", "trials_per_gpu", "dry_run"):
         value = getattr(flags, name)
         if value is not None and value < 1:
-            raise UserError(f"--{name.replace('_', '-')} {value}: allowed is a whole number from 1")
+            raise UserError(f"{_typed(name)} {value}: allowed is a whole number from 1")
     if flags.pretrain_epochs < 0:
         raise UserError(f"--pretrain-epochs {flags.pretrain_epochs}: allowed is a whole number from 0")
     if not 0 <= flags.seed < 2**32:
         raise UserError(f"--seed {flags.seed}: allowed is a whole number from 0 to {2**32 - 1}")
-    if flags.run is not None:
+    Budget.parse(flags.budget)
+    if flags.resume is not None:
+        for field in fields(flags):
+            if field.name not in _MAY_CHANGE and getattr(flags, field.name) != field.default:
+                allowed = ", ".join(_typed(name) for name in _MAY_CHANGE if name != "resume")
+                given = "--no-early-stopping" if field.name == "early_stopping" else _typed(field.name)
+                raise UserError(
+                    f"{given} can't be given with --resume: the run goes on as it began; allowed: {allowed}"
+                )
+    elif flags.run is not None:
         check_name(flags.runs_dir, flags.run)
+
+
+def _typed(name: str) -> str:
+    return "--" + name.replace("_", "-")

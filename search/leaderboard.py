@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from search.ledger import TrialRecord, winner
+from search.records import TrialRecord, winner
 
 _PIPE_WIDTH = 120
 _WIDTH_FOR_SOURCES = 105
@@ -34,6 +34,10 @@ def leaderboard_table(
     for record in records[:most]:
         epochs = f"{record.best.epoch} of {record.epoch}" if record.best else "-"
         add_trial(table, record, tasks, epochs, "bold" if record is won else None)
+    if won and won.best and won.best.clean_scores != won.best.scores:
+        clean = "none left" if won.best.clean_overall is None else f"{won.best.clean_overall:.4f}"
+        table.caption = f"{won.name} without the dev rows that stand in train too: {clean}"
+        table.caption_justify = "left"
     return table
 
 

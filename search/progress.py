@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol, Self
@@ -17,21 +17,31 @@ from rich.live import Live
 from rich.text import Text
 
 from search.leaderboard import add_trial, trial_table
-from search.ledger import Decision, End, Event, Report, Suggested, TrialRecord, leaderboard, winner
+from search.records import (
+    Decision,
+    End,
+    History,
+    Report,
+    Retry,
+    Suggested,
+    TrialEvent,
+    TrialRecord,
+    leaderboard,
+    winner,
+)
 
 
 class Progress(AbstractContextManager["Progress"], Protocol):
     """A listener of the ledger that shows what it hears."""
 
-    def __call__(self, event: Event, record: TrialRecord) -> None: ...
+    def __call__(self, event: TrialEvent, record: TrialRecord) -> None: ...
 
 
-def progress(
-    console: Console, records: Mapping[str, TrialRecord], tasks: Sequence[str], trials: int, epochs: int
-) -> Progress:
-    """The live table where `console` is a terminal, else plain lines. `records` are the ledger's own."""
+def progress(console: Console, history: History, tasks: Sequence[str], trials: int | None, epochs: int) -> Progress:
+    """The live table where `console` is a terminal, else plain lines. `history` is the ledger's own; `trials` is None
+    where nothing but a budget limits their number."""
     if console.is_terminal:
-        return LiveTable(console, records, tasks, trials, epochs)
+        return LiveTable(console, history, tasks, trials, epochs)
     return PlainLines(console, epochs)
 
 
@@ -48,7 +58,7 @@ class PlainLines:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         pass
 
-    def __call__(self, event: Event, record: TrialRecord) -> None:
+    def __call__(self, event: TrialEvent, record: TrialRecord) -> None:
         match event:
             case Suggested():
                 self._print(f"{event.trial}  starts, proposed by {event.source}")
@@ -56,6 +66,8 @@ class PlainLines:
                 scores = "  ".join(f"{task} {score:.3f}" for task, score in event.scores.items())
                 epoch = f"epoch {event.epoch}/{self._epochs}"
                 self._print(f"{event.trial}  {epoch}  {scores}  overall {event.overall:.4f}  best {event.best:.4f}")
+            case Retry():
+                self._print(f"{event.trial}  {retry_text(event, record)}")
             case End():
                 self._print(f"{event.trial}  {end_text(record)}")
             case Decision():
@@ -69,14 +81,14 @@ class LiveTable:
     """A table of the trials, drawn anew four times a second."""
 
     def __init__(
-        self, console: Console, records: Mapping[str, TrialRecord], tasks: Sequence[str], trials: int, epochs: int
+        self, console: Console, history: History, tasks: Sequence[str], trials: int | None, epochs: int
     ) -> None:
         self._console = console
-        self._records = records
+        self._records = history.trials
         self._tasks = tasks
         self._trials = trials
         self._epochs = epochs
-        self._start = time.monotonic()
+        self._start = time.monotonic() - history.seconds_spent()
         self._live = Live(console=console, get_renderable=self._render, transient=True)
 
     def __enter__(self) -> Self:
@@ -86,8 +98,11 @@ class LiveTable:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._live.stop()
 
-    def __call__(self, event: Event, record: TrialRecord) -> None:
-        if isinstance(event, End) and event.state == "failed":  # stays to be read, above the table
+    def __call__(self, event: TrialEvent, record: TrialRecord) -> None:
+        # These stay to be read, above the table.
+        if isinstance(event, Retry):
+            self._console.print(f"{event.trial}  {retry_text(event, record)}", highlight=False, markup=False)
+        if isinstance(event, End) and event.state == "failed":
             self._console.print(f"{event.trial}  {end_text(record)}", highlight=False, markup=False)
 
     def _render(self) -> RenderableType:
@@ -121,7 +136,20 @@ def end_text(record: TrialRecord) -> str:
     return record.state
 
 
-def summary(ranked: Sequence[TrialRecord], trials: int, epochs: int, elapsed: float) -> str:
+def retry_text(retry: Retry, record: TrialRecord) -> str:
+    """Why a trial is taken up again, in a few words."""
+    what = {
+        "died": "its process died",
+        "hung": "it hung",
+        "memory": "out of memory",
+        "damaged": "its saved state is damaged",
+    }
+    first_line = (retry.error.message.splitlines() or [""])[0]
+    with_less = ", now with half the micro-batch" if retry.reason == "memory" else ""
+    return f"{what[retry.reason]} ({first_line}): taken up again{with_less}"
+
+
+def summary(ranked: Sequence[TrialRecord], trials: int | None, epochs: int, elapsed: float) -> str:
     """The line below the table: the best so far, how many trials ended and how, time gone and to come."""
     parts = []
     won = winner(ranked)
@@ -129,16 +157,17 @@ def summary(ranked: Sequence[TrialRecord], trials: int, epochs: int, elapsed: fl
         parts.append(f"best so far {won.best.overall:.4f} ({won.name})")
     states = Counter(record.state for record in ranked)
     ended = ", ".join(f"{count} {state}" for state, count in states.items() if state != "running")
-    parts.append(f"{len(ranked) - states['running']} of {trials} trials ended" + (f" ({ended})" if ended else ""))
+    of_all = f"{len(ranked) - states['running']}" + (f" of {trials}" if trials is not None else "")
+    parts.append(f"{of_all} trials ended" + (f" ({ended})" if ended else ""))
     left = seconds_left(ranked, trials, epochs, elapsed)
     parts.append(f"{clock(elapsed)} gone" + (f", about {clock(left)} left" if left is not None else ""))
     return " · ".join(parts)
 
 
-def seconds_left(ranked: Sequence[TrialRecord], trials: int, epochs: int, elapsed: float) -> float | None:
+def seconds_left(ranked: Sequence[TrialRecord], trials: int | None, epochs: int, elapsed: float) -> float | None:
     """By the epochs that the trials to come will take, if they take as many as those that have ended."""
     done = sum(record.epoch for record in ranked)
-    if not done:
+    if not done or trials is None:
         return None
     ended = [record.epoch for record in ranked if record.state != "running"]
     usual = sum(ended) / len(ended) if ended else epochs

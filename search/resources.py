@@ -72,7 +72,7 @@ def local_machine() -> Machine:
     return Machine((Node(cores=usable_cores(), gpus=torch.cuda.device_count()),))
 
 
-def share(machine: Machine, trials: int, concurrent: int | None, trials_per_gpu: int | None) -> Shares:
+def share(machine: Machine, trials: int | None, concurrent: int | None, trials_per_gpu: int | None) -> Shares:
     """All GPUs where there are any, `trials_per_gpu` (1) trials on each; else the cores, with at most `concurrent`
     trials at a time: by default one for every four cores, but two where there are two cores to use."""
     if trials_per_gpu is not None and not machine.gpus:
@@ -87,7 +87,7 @@ def share(machine: Machine, trials: int, concurrent: int | None, trials_per_gpu:
         each = f" with {_count(per_gpu, 'trial')} a GPU" if per_gpu else ""
         raise UserError(f"--concurrent {concurrent}: allowed is 1 to {room}, for {machine}{each}")
     usual = room if per_gpu else min(room, max(2, machine.cores // 4))
-    taken = min(concurrent or usual, trials)
+    taken = min(concurrent or usual, trials or room)
     cpus = next(size for size in _sizes(nodes) if sum(node.slots(size, per_gpu) for node in nodes) >= taken)
     return Shares(
         concurrent=taken,

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
-from datetime import datetime
+import time
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
 from rich.console import Console
 
-from model.data.corpus import Corpus, holds_cs224n, read_corpus
 from model.errors import reported
-from model.network.shape import read_config
-from model.problem import Problem
+from search.description import announce, describe_run, differences, nothing_left
+from search.disk import check_room, room_for_states
 from search.dry_run import dry_run
 from search.flags import Flags, check_flags
-from search.leaderboard import leaderboard_table, make_console
-from search.ledger import Ledger, TrialRecord, leaderboard, winner
-from search.progress import progress
-from search.resources import Machine, Shares, local_machine, share
-from search.run_folder import RunFolder, RunInfo, create_run, default_name, next_command, versions, watch_command
-from search.space import Space, check_space, load_space
+from search.inputs import found_again, given
+from search.leaderboard import make_console
+from search.ledger import read_ledger, set_aside_damage
+from search.lock import locked
+from search.resources import local_machine, share
+from search.run_folder import RunFolder, RunInfo, create_run, default_name, newest_run, open_run
 
 if TYPE_CHECKING:
     from model.data.tokens import Tokens
@@ -33,105 +31,97 @@ if TYPE_CHECKING:
 # torch and Ray take seconds to import, so that is done inside functions: when flags and space are known to be sound,
 # and for a dry run not at all.
 
-MOST_EPOCH_EXAMPLES = 10_000
-"""In an epoch by default: with many rows, ASHA should not have to wait for all of them."""
-
 
 def main(argv: list[str] | None = None) -> int:
     """0 for a finished run, 1 where no trial can win, 2 for what the user got wrong, 130 after Ctrl-C."""
-    flags = tyro.cli(Flags, args=argv, prog="python -m search.run", config=(tyro.conf.FlagCreatePairsOff,))
+    begun = time.monotonic()
+    arguments = with_newest(sys.argv[1:] if argv is None else argv)
+    flags = tyro.cli(Flags, args=arguments, prog="python -m search.run", config=(tyro.conf.FlagCreatePairsOff,))
     with reported():
         try:
-            return start(flags, make_console())
+            check_flags(flags)
+            console = make_console()
+            return (start if flags.resume is None else resume)(flags, console, begun)
         except KeyboardInterrupt:
             return 130
 
 
-def start(flags: Flags, console: Console) -> int:
-    """From flags to the end of the run: read and check everything, then search."""
-    check_flags(flags)
-    space = load_space(flags.space)
-    corpus = read_corpus(flags.data or ("data" if holds_cs224n(Path("data")) else "demo"))
-    encoder_name = flags.encoder or ("demo" if corpus.name == "demo" else "bert-base-uncased")
-    problem = Problem.of(corpus, read_config(encoder_name)[1])
-    check_space(space, problem)
+def with_newest(arguments: list[str]) -> list[str]:
+    """`--resume` without a name gets an empty one, which stands for the newest run."""
+    followers = [*arguments[1:], "--"]
+    pairs = zip(arguments, followers, strict=True)
+    return [
+        part
+        for word, follower in pairs
+        for part in ([word, ""] if word == "--resume" and follower.startswith("--") else [word])
+    ]
+
+
+def start(flags: Flags, console: Console, begun: float) -> int:
+    """A new run, from flags to its end: read and check everything, then search."""
+    inputs = given(flags)
     if flags.dry_run is not None:
-        dry_run(space, problem, flags.dry_run, flags.seed, console)
+        dry_run(inputs.space, inputs.problem, flags.dry_run, flags.seed, console)
         return 0
-    from model.network.pretrained import read_encoder
+    encoder = inputs.read_encoder()
 
-    return search(flags, Inputs(space, corpus, read_encoder(encoder_name), problem), console)
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What a search is given, read and checked."""
-
-    space: Space
-    corpus: Corpus
-    encoder: Encoder
-    problem: Problem
-
-
-def search(flags: Flags, inputs: Inputs, console: Console) -> int:
-    """Starts Ray, runs the trials, shows what came of them."""
     from model.data.tokens import tokenize
     from model.training.pretrain import save_encoder
-    from search import cluster, tuner
-    from search.scheduler import Asha
-    from search.searcher import OptunaSearcher
-    from search.tensorboard import TensorBoard
-    from search.trainable import TrialSettings
+    from search import cluster
+    from search.conduct import conduct
 
     with ExitStack() as stack:
         machine = stack.enter_context(cluster.connected(flags.address)) if flags.address else local_machine()
         shares = share(machine, flags.trials, flags.concurrent, flags.trials_per_gpu)
-        name, info = flags.run or default_name(), describe_run(flags, inputs, shares)
+        name, info = flags.run or default_name(), describe_run(flags, inputs, encoder, shares)
         path = (flags.runs_dir / name).resolve()
+        check_room(path.parent, room_for_states(encoder.weights.values(), shares.concurrent))
         announce(path, info, inputs, machine, shares, console)
-        tokens = tokenize(inputs.corpus, inputs.encoder)
-        encoder = inputs.encoder
+        tokens = tokenize(inputs.corpus, encoder)
         if flags.pretrain_epochs:
             encoder, info = pretrained(flags, encoder, tokens, info, RunFolder(path).encoder, console)
         if flags.address is None:
             stack.enter_context(cluster.started(machine))
         run = create_run(flags.runs_dir, name, info, inputs.space.source)
+        stack.enter_context(locked(run.lock, f"the run {run.path}"))
         if flags.pretrain_epochs:
             save_encoder(run.encoder, encoder)
-        settings = TrialSettings(
-            run=run.path,
-            epochs=info.epochs,
-            epoch_examples=info.epoch_examples,
-            seed=info.seed,
-            precision=flags.precision,
-            threads=shares.threads,
-            device=shares.device,
-        )
-        ledger = stack.enter_context(Ledger(run.ledger))
-        ledger.listen(stack.enter_context(closing(TensorBoard(run))))
-        shown = progress(console, ledger.records, info.tasks, info.trials, info.epochs)
-        ledger.listen(shown)
-        searcher = OptunaSearcher(inputs.space, inputs.problem, ledger, info.seed)
-        scheduler = Asha(ledger, info.epochs, early_stopping=info.early_stopping)
-        try:
-            with shown:
-                outcome = tuner.search(
-                    run,
-                    ledger,
-                    searcher,
-                    scheduler,
-                    tokens,
-                    encoder,
-                    settings,
-                    shares,
-                    info.trials,
-                    on_interrupt=lambda: console.print("Stopping all trials; once more to break off."),
-                )
-        finally:
-            show_end(run, list(ledger.records.values()), info, console)
-    if outcome == "interrupted":
-        return 130
-    return exit_code(list(ledger.records.values()))
+        return conduct(run, info, inputs, tokens, encoder, shares, console, begun)
+
+
+def resume(flags: Flags, console: Console, begun: float) -> int:
+    """Goes on with a run where its ledger ends."""
+    run = open_run(flags.runs_dir, flags.resume) if flags.resume else newest_run(flags.runs_dir)
+    with ExitStack() as stack:
+        stack.enter_context(locked(run.lock, f"the run {run.path}"))
+        damage = set_aside_damage(run.ledger)
+        if damage:
+            console.print(damage, soft_wrap=True, highlight=False, markup=False)
+        asked = run.info()
+        info = replace(asked, trials=flags.trials or asked.trials, budget=flags.budget or asked.budget)
+        nothing = nothing_left(run, info, read_ledger(run.ledger))
+        if nothing:
+            console.print(nothing, soft_wrap=True, highlight=False, markup=False)
+            return 0
+        inputs, encoder = found_again(run, info)
+
+        from model.data.tokens import tokenize
+        from search import cluster
+        from search.conduct import conduct
+
+        machine = stack.enter_context(cluster.connected(flags.address)) if flags.address else local_machine()
+        per_gpu = flags.trials_per_gpu or (round(1 / asked.gpus_per_trial) if asked.gpus_per_trial else None)
+        shares = share(machine, info.trials, flags.concurrent or asked.concurrent, per_gpu)
+        info = replace(info, concurrent=shares.concurrent, threads=shares.threads, gpus_per_trial=shares.gpus)
+        check_room(run.path, room_for_states(encoder.weights.values(), shares.concurrent))
+        announce(run.path, info, inputs, machine, shares, console)
+        for difference in differences(asked, info):
+            console.print(difference, soft_wrap=True, highlight=False, markup=False)
+        run.write_info(info)
+        tokens = tokenize(inputs.corpus, encoder)
+        if flags.address is None:
+            stack.enter_context(cluster.started(machine))
+        return conduct(run, info, inputs, tokens, encoder, shares, console, begun)
 
 
 def pretrained(
@@ -160,110 +150,6 @@ def pretrained(
     return further, replace(
         info, encoder=further.name, encoder_fingerprint=further.fingerprint(), pretrained_from=info.encoder
     )
-
-
-def exit_code(records: list[TrialRecord]) -> int:
-    """1 where no trial can win, with the reason; if all failed, with the first error."""
-    if winner(records):
-        return 0
-    states = Counter(record.state for record in records)
-    reason = ", ".join(f"{count} {state}" for state, count in states.items()) or "there was none"
-    errors = [record.error for record in records if record.error]
-    if errors and len(errors) == len(records):
-        reason += f", the first with\n{errors[0].traceback}"
-    print(f"error: no trial can win: {reason}", file=sys.stderr)
-    return 1
-
-
-def computes_in(flags: Flags, shares: Shares) -> str:
-    """What --precision comes to; on a cluster only its nodes know. Refuses what the trials' device can't compute in."""
-    import torch
-
-    from model.training.precision import resolve_precision
-
-    if flags.address and shares.device == "cuda":
-        return flags.precision
-    resolved = resolve_precision(flags.precision, torch.device(shares.device))
-    return flags.precision if flags.address else resolved
-
-
-def describe_run(flags: Flags, inputs: Inputs, shares: Shares) -> RunInfo:
-    """What run.json says."""
-    corpus, encoder = inputs.corpus, inputs.encoder
-    return RunInfo(
-        started=datetime.now().isoformat(timespec="microseconds"),
-        space=str(inputs.space.path),
-        data=lasting_name(corpus.name),
-        data_fingerprint=corpus.fingerprint(),
-        encoder=lasting_name(encoder.name),
-        encoder_fingerprint=encoder.fingerprint(),
-        pretrain_epochs=flags.pretrain_epochs,
-        pretrained_from=None,
-        tasks=[task.name for task in corpus.tasks],
-        dev_size=corpus.size("dev"),
-        chance=chance(corpus),
-        trials=flags.trials,
-        epochs=flags.epochs,
-        epoch_examples=flags.epoch_examples or default_epoch_examples(inputs.problem),
-        early_stopping=flags.early_stopping,
-        seed=flags.seed,
-        precision=flags.precision,
-        computes_in=computes_in(flags, shares),
-        concurrent=shares.concurrent,
-        threads=shares.threads,
-        gpus_per_trial=shares.gpus,
-        versions=versions(),
-    )
-
-
-def chance(corpus: Corpus) -> dict[str, float]:
-    """By task, the best that one and the same prediction for all of dev scores: of accuracy the share of the most
-    frequent label, of Pearson's r 0."""
-    labels = {task.name: [example.label for example in corpus.examples[task.name]["dev"]] for task in corpus.tasks}
-    return {
-        task.name: Counter(labels[task.name]).most_common(1)[0][1] / len(labels[task.name])
-        if task.metric == "accuracy"
-        else 0.0
-        for task in corpus.tasks
-    }
-
-
-def lasting_name(name: str) -> str:
-    """What finds data or encoder again from any directory: `demo`, a hub id, or a folder's absolute path."""
-    return str(Path(name).resolve()) if name != "demo" and Path(name).is_dir() else name
-
-
-def default_epoch_examples(problem: Problem) -> int:
-    """A third of the training examples, so that a trial sees all of them in a few epochs, up to a limit."""
-    return max(1, min(sum(problem.train_size.values()) // 3, MOST_EPOCH_EXAMPLES))
-
-
-def announce(path: Path, info: RunInfo, inputs: Inputs, machine: Machine, shares: Shares, console: Console) -> None:
-    """Says what was taken where the flags left it open."""
-    sizes = ", ".join(f"{task} {train}" for task, train in inputs.problem.train_size.items())
-    encoder, most = inputs.encoder, "at most " if info.early_stopping else ""
-    first = f", first pre-trained further, epochs: {info.pretrain_epochs}" if info.pretrain_epochs else ""
-    for what, value in (
-        ("run", path),
-        ("space", f"{info.space}, {len(inputs.space.points)} points to try first"),
-        ("data", f"{info.data} ({sizes} training examples)"),
-        ("encoder", f"{info.encoder} ({encoder.num_layers} layers, {encoder.hidden_size} wide){first}"),
-        ("trials", f"{info.trials} of {most}{info.epochs} epochs of {info.epoch_examples} examples"),
-        ("machine", f"{machine}: {shares}"),
-        ("computes", "in " + (info.computes_in if info.computes_in != "auto" else "what each node is fastest in")),
-        ("watch", watch_command(path.parent)),
-    ):
-        console.print(f"{what:8} {value}", soft_wrap=True, highlight=False, markup=False)
-
-
-def show_end(run: RunFolder, records: list[TrialRecord], info: RunInfo, console: Console) -> None:
-    """The leaderboard, and what to type next."""
-    if not any(record.best for record in records):
-        return
-    console.print(leaderboard_table(leaderboard(records), info.tasks, width=console.width))
-    if winner(records):
-        console.print(f"Next:  {next_command(run)}", soft_wrap=True, highlight=False, markup=False)
-    console.print(f"Watch: {watch_command(run.path.parent)}", soft_wrap=True, highlight=False, markup=False)
 
 
 if __name__ == "__main__":

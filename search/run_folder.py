@@ -8,7 +8,10 @@ runs/NAME/
     trials/t001/
         config.json     the trial's TrialConfig
         best/           its checkpoint: the trained weights of its best epoch
+        state/          its whole state after its last epoch, and state.before/ after the one before that; until it ends
+        pulse           the process that trains it, and its sign of life
         events.out...   for TensorBoard
+    lock                who is writing to the run
     ray/                Ray's own files and log; of no use after the run
 """
 
@@ -31,7 +34,8 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import UserError
-from search.ledger import TrialRecord, leaderboard, read_ledger
+from search.ledger import read_ledger
+from search.records import TrialRecord, leaderboard
 
 _INFO_FILE = "run.json"
 
@@ -48,6 +52,10 @@ class RunInfo:
     """`demo`, or a folder's absolute path."""
     data_fingerprint: str
     """A hash of the train and dev examples."""
+    skipped_rows: dict[str, int]
+    """By file, bad rows that were left out; empty unless that was asked for."""
+    dev_rows_in_train: dict[str, int]
+    """By task, dev examples whose sentences stand in train too."""
     encoder: str
     """`demo`, a folder's absolute path, or a hub id."""
     encoder_fingerprint: str
@@ -61,7 +69,10 @@ class RunInfo:
     """Dev examples by task: how far a score can be trusted."""
     chance: dict[str, float]
     """By task, what one and the same prediction for all of dev scores: nothing learned."""
-    trials: int
+    trials: int | None
+    """In all; None where `budget` alone limits them."""
+    budget: str | None
+    """The most that the run may take, as it was typed."""
     epochs: int
     """The most epochs a trial may take."""
     epoch_examples: int
@@ -89,7 +100,9 @@ class RunFolder:
         self.path = path
         self.name = path.name
         self.ledger = path / "ledger.jsonl"
+        self.space = path / "space.py"
         self.encoder = path / "encoder"
+        self.lock = path / "lock"
         self.ray = path / "ray"
 
     def info(self) -> RunInfo:
@@ -97,12 +110,18 @@ class RunFolder:
         path = self.path / _INFO_FILE
         try:
             return RunInfo(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise UserError(f"{path}: not the description of a run ({error})") from None
+
+    def write_info(self, info: RunInfo) -> None:
+        """Describes the run anew."""
+        partial = self.path / f"{_INFO_FILE}.partial"
+        partial.write_text(json.dumps(dataclasses.asdict(info), indent=2) + "\n", encoding="utf-8")
+        os.replace(partial, self.path / _INFO_FILE)
 
     def trials(self) -> list[TrialRecord]:
         """Every trial's record as of now, in the order of the leaderboard."""
-        return leaderboard(read_ledger(self.ledger).values()) if self.ledger.exists() else []
+        return leaderboard(read_ledger(self.ledger).trials.values()) if self.ledger.exists() else []
 
     def trial(self, name: str) -> Path:
         """The folder of one trial."""
@@ -111,6 +130,18 @@ class RunFolder:
     def checkpoint(self, name: str) -> Path:
         """The folder with the trained weights of a trial's best epoch."""
         return self.trial(name) / "best"
+
+    def state(self, name: str) -> Path:
+        """The folder with the whole state of a trial that has not ended."""
+        return self.trial(name) / "state"
+
+    def states(self, name: str) -> list[Path]:
+        """All folders of a trial's whole states."""
+        return list(self.trial(name).glob("state*"))
+
+    def pulse(self, name: str) -> Path:
+        """The file that a trial's process locks, and gives signs of life in."""
+        return self.trial(name) / "pulse"
 
     def write_config(self, name: str, config: dict[str, Any]) -> None:
         """Writes a trial's TrialConfig, as a dictionary, into its folder."""
@@ -125,12 +156,9 @@ def create_run(runs_dir: Path, name: str, info: RunInfo, space_source: str) -> R
         path.mkdir(parents=True)
         (path / "trials").mkdir()
         (path / "space.py").write_text(space_source, encoding="utf-8")
-        # Last and whole: where there is a run.json, there is a run.
-        partial = path / f"{_INFO_FILE}.partial"
-        partial.write_text(json.dumps(dataclasses.asdict(info), indent=2) + "\n", encoding="utf-8")
-        os.replace(partial, path / _INFO_FILE)
+        RunFolder(path).write_info(info)  # last: where there is a run.json, there is a run
     except FileExistsError:
-        raise UserError(f"{path} exists; name another run with --run") from None
+        raise UserError(_exists(path)) from None
     except OSError as error:
         raise UserError(f"{path}: can't make the run's folder ({error.strerror})") from None
     return RunFolder(path.resolve())
@@ -141,7 +169,7 @@ def check_name(runs_dir: Path, name: str) -> None:
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise UserError(f"--run {name!r}: a run's name has letters, digits, '_', '-' and '.' only, no path")
     if (runs_dir / name).exists():
-        raise UserError(f"{runs_dir / name} exists; name another run with --run")
+        raise UserError(_exists(runs_dir / name))
 
 
 def default_name() -> str:
@@ -181,14 +209,29 @@ def _runs(runs_dir: Path) -> list[RunFolder]:
 
 def next_command(run: RunFolder) -> str:
     """What to type when a search has ended."""
-    command = f"{as_typed('python')} -m analysis.best {run.name} --refit"
-    runs_dir = run.path.resolve().parent
-    return command if runs_dir == Path("runs").resolve() else f"{command} --runs-dir {shlex.quote(str(runs_dir))}"
+    return _on(run, f"{as_typed('python')} -m analysis.best {run.name} --refit")
+
+
+def resume_command(run: RunFolder) -> str:
+    """What to type to go on with a run that has not ended."""
+    return _on(run, f"{as_typed('python')} -m search.run --resume {run.name}")
 
 
 def watch_command(runs_dir: Path) -> str:
     """What to type to see the curves of all runs."""
     return f"{as_typed('tensorboard')} --logdir {shlex.quote(str(runs_dir.resolve()))}"
+
+
+def _on(run: RunFolder, command: str) -> str:
+    """`command` with the flag that finds the folder of the runs, where one is needed."""
+    runs_dir = run.path.resolve().parent
+    return command if runs_dir == Path("runs").resolve() else f"{command} --runs-dir {shlex.quote(str(runs_dir))}"
+
+
+def _exists(path: Path) -> str:
+    if (path / _INFO_FILE).is_file():
+        return f"{path} exists; go on with it by {resume_command(RunFolder(path))}, or name another run with --run"
+    return f"{path} exists; name another run with --run"
 
 
 def as_typed(program: str) -> str:

@@ -1,101 +1,89 @@
-"""ASHA behind the ledger: Ray's own algorithm, with every report and decision on disk before Ray acts on it.
+"""Ray Tune's scheduler: carries every word from a trial to the judge, and its decision back to Ray.
 
-Asynchronous Successive Halving (Li et al. 2020, https://arxiv.org/abs/1810.05934): at epochs 2, 6, 18, ... a trial goes
-on only if the best overall it has reached is in the top third of what the trials before it had reached there.
-
-A trial ends here, never in the trial itself, so that this is the one place that knows why.
+Each report and decision is on disk before Ray acts on it.
 """
 
 from __future__ import annotations
 
-import math
-import re
 from pathlib import Path
 from typing import Any
 
-from ray import cloudpickle
-from ray.exceptions import RayTaskError
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from search.ledger import Decision, End, EndState, Ledger, Report, TrialError
+from search.failures import death, ran_out_of_memory
+from search.halt import Halt
+from search.judge import Judge
+from search.records import End, Report, Retry, TrialError
+from search.trainable import DiskFull, Outcome
 
-GRACE = 2
-"""Epochs that every trial gets."""
-REDUCTION_FACTOR = 3
 
+class JudgedTrials(FIFOScheduler):
+    """Takes a trial's results {"outcome": Outcome}. Trials start in the order in which they were suggested."""
 
-class Asha(ASHAScheduler):
-    """Takes a trial's results {"epoch", "best", "report"}; a report of None says that the trial diverged.
+    def __init__(self, judge: Judge, halt: Halt) -> None:
+        super().__init__()
+        self._judge = judge
+        self._halt = halt
+        self._hung: dict[str, float] = {}
 
-    Without `early_stopping` all `epochs` are grace: every trial trains to its last epoch, unless it diverges or fails.
-    """
-
-    def __init__(self, ledger: Ledger, epochs: int, *, early_stopping: bool) -> None:
-        super().__init__(
-            time_attr="epoch",
-            metric="best",
-            mode="max",
-            max_t=epochs,
-            grace_period=min(GRACE, epochs) if early_stopping else epochs,
-            reduction_factor=REDUCTION_FACTOR,
-        )
-        self._ledger = ledger
-        self._epochs = epochs
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """A trial begins, or begins again: from here on Ray itself counts the deaths of its process."""
+        self._limit_retries(trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Ray's question after each epoch: go on, or stop?"""
-        name, report = trial.config["trial"], result["report"]
-        if report is None:
-            return self._stop(name, "diverged")
-        self._ledger.append(report)
-        if report.epoch >= self._epochs:
-            return self._stop(name, "completed")
-        rung, cutoff = self._rung_reached(trial, report)
-        action = super().on_trial_result(tune_controller, trial, result)
-        stops = action == TrialScheduler.STOP
-        self._ledger.append(
-            Decision(trial=name, epoch=report.epoch, action="stop" if stops else "continue", rung=rung, cutoff=cutoff)
-        )
-        return self._stop(name, "stopped") if stops else action
-
-    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        """After a stop. A trial that diverged leaves no mark on the rungs."""
-        if result["report"] is not None:
-            super().on_trial_complete(tune_controller, trial, result)
+        try:
+            action = self._action(result["outcome"])
+            self._limit_retries(trial)
+        except OSError as error:  # from the ledger: nothing may happen that it does not know of
+            self._halt.for_error(error)
+            return TrialScheduler.NOOP
+        return TrialScheduler.STOP if action == "stop" else TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """A trial raised an error, or its process died."""
-        self._ledger.append(End(trial=trial.config["trial"], state="failed", error=_error_of(trial)))
+        """A trial's process died."""
+        name = trial.config["trial"]
+        text = Path(trial.error_file).read_text() if trial.error_file else ""
+        error = death(text.rsplit("Failure # ", 1)[-1])
+        try:
+            if not trial.should_recover():
+                self._judge.ended(End(trial=name, state="failed", error=self._hang(name) or error))
+            elif ran_out_of_memory(error.traceback):
+                trial.config["micro_batches"] = 2
+                self._judge.retried(Retry(trial=name, reason="memory", error=error))
+            elif hang := self._hang(name):
+                self._judge.retried(Retry(trial=name, reason="hung", error=hang))
+            else:
+                self._judge.retried(Retry(trial=name, reason="died", error=error))
+        except OSError as full:
+            self._halt.for_error(full)
+        self._hung.pop(name, None)
+
+    def will_be_killed(self, name: str, seconds: float) -> None:
+        """A trial made no progress for so long: when its process dies, this is why."""
+        self._hung[name] = seconds
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray pickles a Tuner for its own restore, which is never used here, and a ledger can't be pickled."""
         return {}
 
-    def _stop(self, name: str, state: EndState) -> str:
-        self._ledger.append(End(trial=name, state=state))
-        return TrialScheduler.STOP
+    def _action(self, outcome: Outcome) -> str | None:
+        match outcome:
+            case Report():
+                return self._judge.reported(outcome)
+            case Retry():
+                return self._judge.retried(outcome)
+            case End():
+                return self._judge.ended(outcome)
+            case DiskFull():
+                raise OSError(outcome.errno, outcome.message, str(outcome.path))
 
-    def _rung_reached(self, trial: Trial, report: Report) -> tuple[int | None, float | None]:
-        """The rung that `report` takes the trial to, and what must be reached there: as `_Bracket.on_result` sees it,
-        which tells nobody."""
-        bracket = self._trial_info[trial.trial_id]
-        for milestone, recorded in bracket._rungs:
-            if report.epoch >= milestone and trial.trial_id not in recorded:
-                cutoff = bracket.cutoff(recorded)
-                return int(milestone), None if cutoff is None or math.isnan(cutoff) else float(cutoff)
-        return None, None
+    def _limit_retries(self, trial: Trial) -> None:
+        trial.max_failures = trial.num_failures + self._judge.retries_left(trial.config["trial"])
 
-
-def _error_of(trial: Trial) -> TrialError:
-    """What Ray noted of a trial's failure before it told the scheduler: the exception, pickled by Ray itself in this
-    very process, where the trial raised it or its process died; else, from within Ray, its text."""
-    if trial.pickled_error_file is None:
-        text = Path(trial.error_file).read_text() if trial.error_file else "no further word from Ray"
-        return TrialError(type="RayError", message=text.strip().splitlines()[-1], traceback=text)
-    with open(trial.pickled_error_file, "rb") as file:
-        error = cloudpickle.load(file)
-    traceback = re.sub(r"\x1b\[\d+m", "", str(error)).strip()  # Ray colors it
-    if isinstance(error, RayTaskError):
-        return TrialError(type=type(error.cause).__name__, message=str(error.cause), traceback=traceback)
-    return TrialError(type=type(error).__name__, message=traceback, traceback=traceback)
+    def _hang(self, name: str) -> TrialError | None:
+        if name not in self._hung:
+            return None
+        message = f"no progress for {self._hung[name]:.0f} s: terminated, then killed"
+        return TrialError(type="Hung", message=message, traceback=message)

@@ -6,13 +6,18 @@ parameters that some trial has, and all scalars, `best/...` first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from torch.utils.tensorboard.summary import hparams
-from torch.utils.tensorboard.writer import SummaryWriter
+from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue] (made at import)
+from tensorboard.summary.writer.record_writer import RecordWriter
+from torch.utils.tensorboard.summary import hparams, scalar
 
-from search.ledger import Decision, End, Event, Report, Suggested, TrialRecord
+from search.records import Decision, End, History, Report, Retry, Suggested, TrialEvent, TrialRecord, best_of
 from search.run_folder import RunFolder
 
 
@@ -21,41 +26,72 @@ class TensorBoard:
 
     def __init__(self, run: RunFolder) -> None:
         self._run = run
-        self._writers: dict[str, SummaryWriter] = {}
+        self._files: dict[str, EventFile] = {}
 
-    def __call__(self, event: Event, record: TrialRecord) -> None:
+    def take_up(self, history: History) -> None:
+        """Writes anew what a driver that was killed may have left unwritten: the files of trials that have not ended,
+        and of the one that the ledger's newest line on a trial is about."""
+        for record in history.trials.values():
+            if record.state == "running" or record.name == history.last_trial:
+                for path in self._run.trial(record.name).glob("events.out.tfevents.*"):
+                    path.unlink()
+                self._begin(record)
+                reported: list[Report] = []
+                for report in record.reports:
+                    reported.append(report)
+                    self._report(report, best_of(reported))
+                if record.state != "running":
+                    self._end(record.name)
+
+    def __call__(self, event: TrialEvent, record: TrialRecord) -> None:
         match event:
             case Suggested():
-                writer = SummaryWriter(str(self._run.trial(event.trial)))
-                # SummaryWriter.add_hparams would put them into a folder of their own, as one more run.
-                _, start, _ = hparams(_readable(event.params), {})
-                writer._get_file_writer().add_summary(start)
-                writer.flush()
-                self._writers[event.trial] = writer
+                self._begin(record)
             case Report():
-                writer = self._writers[event.trial]
-                for tag, value in scalars(event, record).items():
-                    writer.add_scalar(tag, value, event.epoch)
-                writer.flush()
+                self._report(event, best_of(record.reports))
             case End():
-                writer = self._writers.pop(event.trial)
-                _, _, end = hparams({}, {})
-                writer._get_file_writer().add_summary(end)
-                writer.close()
-            case Decision():
+                self._end(event.trial)
+            case Decision() | Retry():
                 pass
 
-    def close(self) -> None:
-        """Closes the files of trials that have not ended."""
-        for writer in self._writers.values():
-            writer.close()
-        self._writers.clear()
+    def _begin(self, record: TrialRecord) -> None:
+        file = self._files[record.name] = EventFile(self._run.trial(record.name))
+        # SummaryWriter.add_hparams would put them into a folder of their own, as one more run.
+        _, start, _ = hparams(_readable(record.params), {})
+        file.add([start])
+
+    def _report(self, report: Report, best: Report) -> None:
+        curves = [scalar(tag, value) for tag, value in scalars(report, best).items()]
+        self._files[report.trial].add(curves, report.epoch, report.time)
+
+    def _end(self, trial: str) -> None:
+        _, _, end = hparams({}, {})
+        self._files.pop(trial).add([end])
 
 
-def scalars(report: Report, record: TrialRecord) -> dict[str, float]:
-    """An epoch's figures, by TensorBoard's tags."""
-    best = record.best
-    assert best is not None, "the record of a report holds it"
+class EventFile:
+    """One of TensorBoard's event files. TensorBoard's own writer works in a thread, where the OSError of a full disk
+    would get lost; of this one, the caller gets it."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / f"events.out.tfevents.{time.time():010.0f}.{socket.gethostname()}.{os.getpid()}"
+        self._write([Event(wall_time=time.time(), file_version="brain.Event:2")])
+
+    def add(self, summaries: Iterable[Any], step: int = 0, seconds: float | None = None) -> None:
+        """TensorBoard's `summaries` as of `step`, at that time (by default: now)."""
+        at = time.time() if seconds is None else seconds
+        self._write(Event(wall_time=at, step=step, summary=summary) for summary in summaries)
+
+    def _write(self, events: Iterable[Event]) -> None:
+        with self._path.open("ab") as file:
+            records = RecordWriter(file)
+            for event in events:
+                records.write(event.SerializeToString())
+
+
+def scalars(report: Report, best: Report) -> dict[str, float]:
+    """An epoch's figures, and those of the best one so far, by TensorBoard's tags."""
     return {
         "best/overall": best.overall,
         **{f"best/{task}": score for task, score in best.scores.items()},

@@ -1,22 +1,28 @@
-"""One trial in its own process: a TrialConfig in, reports and the best checkpoint out."""
+"""One trial in its own process: a TrialConfig in, reports and checkpoints out."""
 
 from __future__ import annotations
 
+import dataclasses
 import gc
-from collections.abc import Mapping
+import json
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ray
 import torch
 from ray import tune
 
 from model.config import TrialConfig
 from model.data.tokens import Tokens
 from model.network.pretrained import Encoder
-from model.training.loop import Diverged, Training, train
+from model.training.checkpoint import Damaged, load_newest
+from model.training.loop import Diverged, Epoch, Training, train
 from model.training.precision import Precision
-from search.ledger import Report
+from search.failures import described, kind_of
+from search.pulse import Pulse
+from search.records import End, Report, Retry, TrialError, best_of
 from search.run_folder import RunFolder
 
 
@@ -36,8 +42,25 @@ class TrialSettings:
     """`cpu` or `cuda`: Ray shows a trial its own GPU only."""
 
 
+@dataclass(frozen=True)
+class DiskFull:
+    """A trial could not save its state: none can."""
+
+    errno: int
+    message: str
+    path: Path
+
+
+Outcome = Report | Retry | End | DiskFull
+"""What a trial says: an event for the ledger, which the driver writes, or that it can't go on."""
+
+
 class MinbertTrial(tune.Trainable):
-    """Ray's side of a trial. Never ends by itself: the scheduler decides, and knows why."""
+    """Ray's side of a trial. Never ends by itself, never raises but where its process is lost: the driver decides.
+
+    A trial whose process died begins again in another one, here and not by Ray's own checkpoints: it finds its state in
+    its folder, repeats its reports, in case the driver missed one, and goes on.
+    """
 
     def setup(self, config: dict[str, Any], tokens: Tokens, encoder: Encoder, settings: TrialSettings) -> None:  # type: ignore[override]
         """Once a process; `tokens` and `encoder` lie in Ray's object store and are not copied."""
@@ -46,6 +69,7 @@ class MinbertTrial(tune.Trainable):
         self._encoder = encoder
         self._settings = settings
         self._run = RunFolder(settings.run)
+        self._pulse: Pulse | None = None
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -54,29 +78,11 @@ class MinbertTrial(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """One epoch."""
-        assert self._training is not None, "Ray steps a trial that has begun"
+        """One epoch, or whatever else there is to tell."""
         try:
-            epoch = next(self._training)
-        except Diverged as diverged:
-            return {"epoch": diverged.epoch, "best": None, "report": None}
-        if epoch.overall > self._best:
-            self._best = epoch.overall
-            self._training.save_model(self._run.checkpoint(self._name))
-        report = Report(
-            trial=self._name,
-            epoch=epoch.number,
-            scores=epoch.scores,
-            train_scores=epoch.train_scores,
-            losses=epoch.losses,
-            overall=epoch.overall,
-            best=self._best,
-            examples=epoch.examples,
-            train_seconds=epoch.train_seconds,
-            seconds=epoch.seconds,
-            trainable_parameters=epoch.trainable_parameters,
-        )
-        return {"epoch": epoch.number, "best": self._best, "report": report}
+            return {"outcome": self._next_outcome()}
+        except Exception as error:
+            return {"outcome": self._failure(error)}
 
     def cleanup(self) -> None:
         """Lets go of the model and its optimizer. The process lives on, beside others on the same GPU."""
@@ -85,14 +91,57 @@ class MinbertTrial(tune.Trainable):
             gc.collect()
             torch.cuda.empty_cache()
 
-    def _begin(self, config: Mapping[str, Any]) -> None:
+    def _begin(self, config: dict[str, Any]) -> None:
         self.cleanup()  # before the next model takes its memory
+        if self._pulse is not None:
+            self._pulse.close()
+            self._pulse = None
         self._name: str = config["trial"]
-        self._best = float("-inf")
-        self._run.write_config(self._name, config["config"])
+        self._config: dict[str, Any] = json.loads(json.dumps(config["config"]))  # as a saved state has it
+        self._micro_batches: int = config["micro_batches"]
+        self._reports: list[Report] = []
+        self._to_tell: deque[Outcome] = deque()
+
+    def _next_outcome(self) -> Outcome:
+        if self._training is None:
+            self._training = self._started()
+        if self._to_tell:
+            return self._to_tell.popleft()
+        report = self._report(next(self._training))
+        self._reports.append(report)
+        self._save(self._training, report)
+        return report
+
+    def _started(self) -> Training:
+        """The trial's training, taken up where its folder has a state of it."""
+        if self._pulse is None:
+            self._run.write_config(self._name, self._config)
+            self._pulse = Pulse(self._run.pulse(self._name), ray.get_runtime_context().get_node_id())
+        training = self._from_the_start(self._pulse)
+        try:
+            restored = training.restore(self._run.state(self._name))
+        except FileNotFoundError:
+            return training
+        except Damaged as error:
+            self._tell_damage(str(error))
+            return training
+        except ValueError:
+            return training  # of a trial that the ledger lost, with its name and another configuration
+        if restored.values["config"] != self._config:  # of such a trial, with the same weights
+            return self._from_the_start(self._pulse)
+        if restored.passed_over:
+            self._tell_damage("; ".join(restored.passed_over))
+        self._reports = [Report(**values) for values in restored.values["reports"]]
+        if not self._has_best(training):
+            self._reports = []
+            return self._from_the_start(self._pulse)
+        self._to_tell.extend(self._reports)
+        return training
+
+    def _from_the_start(self, pulse: Pulse) -> Training:
         settings = self._settings
-        self._training = train(
-            TrialConfig.from_dict(config["config"]),
+        return train(
+            TrialConfig.from_dict(self._config),
             self._tokens,
             self._encoder,
             epochs=settings.epochs,
@@ -100,4 +149,71 @@ class MinbertTrial(tune.Trainable):
             seed=settings.seed,
             precision=settings.precision,
             device=settings.device,
+            micro_batches=self._micro_batches,
+            on_step=pulse.beat,
+        )
+
+    def _has_best(self, training: Training) -> bool:
+        """Whether the weights of the best epoch are there, as they must be beside a state, or could be written from
+        it."""
+        best, folder = best_of(self._reports), self._run.checkpoint(self._name)
+        try:
+            # Of a later epoch than any the state knows where a newer state was damaged: that epoch comes again.
+            if load_newest(folder).values["epoch"] in (best.epoch, training.epochs_done + 1):
+                return True
+            damage = f"{folder}: not the weights of epoch {best.epoch}"
+        except (Damaged, FileNotFoundError) as error:
+            damage = str(error)
+        if best.epoch == training.epochs_done:
+            training.save_model(folder)
+            return True
+        self._tell_damage(damage)
+        return False
+
+    def _tell_damage(self, what: str) -> None:
+        error = TrialError(type="Damaged", message=what, traceback=what)
+        self._to_tell.append(Retry(trial=self._name, reason="damaged", error=error))
+
+    def _save(self, training: Training, report: Report) -> None:
+        """First the whole state, then the weights of the best epoch: where the process dies in between, they are
+        written from the state."""
+        values = {"config": self._config, "reports": [dataclasses.asdict(report) for report in self._reports]}
+        training.save(self._run.state(self._name), values)
+        if best_of(self._reports) is report:
+            training.save_model(self._run.checkpoint(self._name))
+
+    def _failure(self, error: Exception) -> Outcome:
+        """The one place that turns an exception into what becomes of its trial."""
+        if isinstance(error, Diverged):
+            return End(trial=self._name, state="diverged")
+        match kind_of(error):
+            case "memory" if self._micro_batches == 1:
+                self._micro_batches = 2
+                self._reports, self._to_tell = [], deque()
+                self.cleanup()
+                return Retry(trial=self._name, reason="memory", error=described(error))
+            case "disk":
+                assert isinstance(error, OSError)
+                return DiskFull(error.errno or 0, error.strerror or "", self._run.path)
+            case "device":
+                raise error  # this process is lost to the GPU: Ray starts another one
+            case _:
+                return End(trial=self._name, state="failed", error=described(error))
+
+    def _report(self, epoch: Epoch) -> Report:
+        best = max([epoch.overall, *(report.overall for report in self._reports)])
+        return Report(
+            trial=self._name,
+            epoch=epoch.number,
+            scores=epoch.scores,
+            clean_scores=epoch.clean_scores,
+            train_scores=epoch.train_scores,
+            losses=epoch.losses,
+            overall=epoch.overall,
+            clean_overall=epoch.clean_overall,
+            best=best,
+            examples=epoch.examples,
+            train_seconds=epoch.train_seconds,
+            seconds=epoch.seconds,
+            trainable_parameters=epoch.trainable_parameters,
         )

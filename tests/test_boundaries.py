@@ -19,7 +19,8 @@ FORBIDDEN = {
 }
 ALLOWED_ALL_THE_SAME = {
     "spaces": ("model.data.tasks",),
-    "analysis": ("search.run_folder", "search.ledger", "search.leaderboard"),
+    "benchmarks": ("search.ledger", "search.records"),
+    "analysis": ("search.run_folder", "search.records", "search.leaderboard"),
 }
 
 

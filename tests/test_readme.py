@@ -14,6 +14,7 @@ from model.network.pretrained import Encoder
 from model.problem import Problem
 from model.training import pretrain
 from search.flags import Flags
+from search.run import with_newest
 from search.space import check_space, load_space
 
 ROOT = Path(__file__).parent.parent
@@ -46,7 +47,8 @@ def test_its_commands_are_taken(module: str, flags: type) -> None:
     commands = re.findall(rf"python -m {module}(.*)", README)
     assert commands
     for command in commands:
-        tyro.cli(flags, args=shlex.split(command.split("#")[0].strip("`")), config=(tyro.conf.FlagCreatePairsOff,))
+        arguments = with_newest(shlex.split(command.split("#")[0].strip("`")))
+        tyro.cli(flags, args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
 
 
 def test_its_links_lead_somewhere() -> None:

@@ -12,8 +12,10 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +26,9 @@ from model.errors import UserError
 Split = Literal["train", "dev", "test", "student"]
 TEST_SHARE = 10
 """One example in so many is cut from train as test, where there is no labelled test file."""
+SKIPPED_SHOWN = 3
+"""So many of the rows that were left out of a file are remembered with what is wrong with them."""
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,15 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Skipped:
+    """Rows that were left out of a file."""
+
+    count: int
+    messages: tuple[str, ...]
+    """What is wrong with the first few, file and line included."""
+
+
+@dataclass(frozen=True)
 class Corpus:
     """The examples of some splits of every task."""
 
@@ -46,6 +60,8 @@ class Corpus:
     tasks: tuple[Task, ...]
     examples: Mapping[str, Mapping[Split, Sequence[Example]]]
     """By task name, then split."""
+    skipped: Mapping[str, Skipped] = field(default_factory=dict)
+    """By the file's name, of the files that rows were left out of."""
 
     def size(self, split: Split) -> dict[str, int]:
         return {task.name: len(self.examples[task.name][split]) for task in self.tasks}
@@ -60,21 +76,25 @@ class Corpus:
         return digest.hexdigest()[:16]
 
 
-def read_corpus(data: str, splits: Iterable[Split] = ("train", "dev")) -> Corpus:
+def read_corpus(data: str, splits: Iterable[Split] = ("train", "dev"), *, skip_bad_rows: bool = False) -> Corpus:
     """The `splits` of `data`: `demo`, or a folder with the CS224N files. `student` is empty where there is no file.
 
-    Raises UserError with file and line for a missing file or column, a missing label, or one out of range.
+    Raises UserError with file and line for what is broken. With `skip_bad_rows`, a row with a wrong number of fields,
+    an empty field, an id for the second time or a label out of range is left out instead, and counted; a file that is
+    missing, no tab-separated UTF-8 text, or without a good row is refused all the same.
     """
-    read, splits = _read_demo if data == "demo" else _read_folder, tuple(splits)
+    splits = tuple(splits)
+    folder = None if data == "demo" else _Folder(data, skip_bad_rows)
+    read = folder.read if folder else _read_demo
     examples: dict[str, dict[Split, list[Example]]] = {
-        task.name: {split: read(data, task, split) for split in splits} for task in CS224N
+        task.name: {split: read(task, split) for split in splits} for task in CS224N
     }
-    return Corpus(name=data, tasks=CS224N, examples=examples)
+    return Corpus(name=data, tasks=CS224N, examples=examples, skipped=folder.skipped if folder else {})
 
 
 def holds_cs224n(folder: Path) -> bool:
     """Whether the CS224N train files lie in `folder`."""
-    return all((folder / f"{task.file_stem}-train.csv").is_file() for task in CS224N)
+    return all(os.path.isfile(folder / f"{task.file_stem}-train.csv") for task in CS224N)
 
 
 def in_test_cut(example_id: str) -> bool:
@@ -82,77 +102,124 @@ def in_test_cut(example_id: str) -> bool:
     return int.from_bytes(hashlib.sha256(example_id.encode()).digest()[:8], "big") % TEST_SHARE == 0
 
 
-def _read_demo(data: str, task: Task, split: Split) -> list[Example]:
+def _read_demo(task: Task, split: Split) -> list[Example]:
     if split == "student":
         return []
     return [Example(*row) for row in demo.rows(task.name, split)]
 
 
-def _read_folder(data: str, task: Task, split: Split) -> list[Example]:
-    folder = Path(data)
-    if not folder.is_dir():
-        raise UserError(f"--data {data}: no such folder; give a folder with the CS224N files, or 'demo'")
-    labelled_test = folder / f"{task.file_stem}-test.csv"
-    if split == "student":
-        path = folder / f"{task.file_stem}-test-student.csv"
-        return _read_file(path, task, labelled=False) if path.exists() else []
-    if split == "dev" or (split == "test" and labelled_test.exists()):
-        return _read_file(folder / f"{task.file_stem}-{split}.csv", task, labelled=True)
-    examples = _read_file(folder / f"{task.file_stem}-train.csv", task, labelled=True)
-    if not labelled_test.exists():
-        examples = [e for e in examples if in_test_cut(e.id) == (split == "test")]
+class _Folder:
+    """A folder with the CS224N files."""
+
+    def __init__(self, data: str, skip_bad_rows: bool) -> None:
+        self._path = Path(data)
+        self._skip_bad_rows = skip_bad_rows
+        self.skipped: dict[str, Skipped] = {}
+        if not os.path.isdir(data):  # Path.is_dir raises where a folder above may not be entered
+            raise UserError(f"--data {data}: no such folder; give a folder with the CS224N files, or 'demo'")
+
+    def read(self, task: Task, split: Split) -> list[Example]:
+        # A link to nowhere is a file that can't be read, not one that was never there.
+        labelled_test = os.path.lexists(self._path / f"{task.file_stem}-test.csv")
+        if split == "student":
+            path = self._path / f"{task.file_stem}-test-student.csv"
+            return self._read_file(path, task, labelled=False) if os.path.lexists(path) else []
+        if split == "dev" or (split == "test" and labelled_test):
+            return self._read_file(self._path / f"{task.file_stem}-{split}.csv", task, labelled=True)
+        path = self._path / f"{task.file_stem}-train.csv"
+        examples = self._read_file(path, task, labelled=True)
+        if not labelled_test:
+            examples = [e for e in examples if in_test_cut(e.id) == (split == "test")]
+            if not examples:
+                raise UserError(f"{path}: too few rows to cut a test part from it")
+        return examples
+
+    def _read_file(self, path: Path, task: Task, *, labelled: bool) -> list[Example]:
+        rows = _rows(path, _read_text(path, task))
+        _, fields = next(rows, (1, []))
+        _check_header(fields, _columns(task, labelled), path)
+        examples: dict[str, Example] = {}
+        lines: dict[str, int] = {}
+        wrong: list[str] = []
+        for line, cells in rows:
+            try:
+                example = _parse_row(fields, cells, task, labelled)
+                if example.id in examples:
+                    raise _BadRow(f"id {example.id!r} stands already in line {lines[example.id]}")
+            except _BadRow as bad:
+                wrong.append(f"{path}:{line}: {bad}")
+                if not self._skip_bad_rows:
+                    raise UserError(f"{wrong[0]} (--skip-bad-rows leaves such rows out)") from None
+            else:
+                examples[example.id], lines[example.id] = example, line
         if not examples:
-            raise UserError(f"{folder / task.file_stem}-train.csv: too few rows to cut a test part from it")
-    return examples
+            raise UserError(f"{wrong[0]}; no row can be used" if wrong else f"{path}: no rows below the header")
+        if wrong:
+            self.skipped[path.name] = Skipped(len(wrong), tuple(wrong[:SKIPPED_SHOWN]))
+        return list(examples.values())
 
 
-def _read_file(path: Path, task: Task, *, labelled: bool) -> list[Example]:
-    columns = ("id", *task.sentence_columns, *((task.label_column,) if labelled else ()))
+class _BadRow(Exception):
+    """What is wrong with a row, and what is allowed."""
+
+
+def _columns(task: Task, labelled: bool) -> tuple[str, ...]:
+    return ("id", *task.sentence_columns, *((task.label_column,) if labelled else ()))
+
+
+def _read_text(path: Path, task: Task) -> str:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; task {task.name!r} needs it") from None
     except OSError as error:
         raise UserError(f"{path}: not readable ({error.strerror})") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
-    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
-    return _read_rows(rows, path, task, columns, labelled)
+        line = len((error.object[: error.start] + b".").splitlines())
+        raise UserError(f"{path}:{line}: not UTF-8 text ({error.reason})") from None
 
 
-def _read_rows(
-    rows: csv.DictReader[str], path: Path, task: Task, columns: Sequence[str], labelled: bool
-) -> list[Example]:
+def _rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+    """Every row that is not empty, the header included, and the line it begins in."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
+    line = 1
     try:
-        fields = rows.fieldnames or []
-        missing = [c for c in columns if c not in fields]
-        if missing:
-            found = ", ".join(repr(c) for c in fields if c) or "none"
-            raise UserError(f"{path}:1: no column {missing[0]!r} (tab-separated columns found: {found})")
-        examples: list[Example] = []
-        seen: dict[str, int] = {}
-        for row in rows:
-            where = f"{path}:{rows.line_num}"
-            if rows.restkey in row:
-                count = len(fields) + len(row[rows.restkey])
-                raise UserError(f"{where}: {count} fields in a row of {len(fields)} columns")
-            for column in columns:
-                if not (row[column] or "").strip():
-                    raise UserError(f"{where}: nothing in column {column!r}")
-            example_id = row["id"].strip()
-            if example_id in seen:
-                raise UserError(f"{where}: id {example_id!r} stands already in line {seen[example_id]}")
-            seen[example_id] = rows.line_num
-            label = _parse_label(row[task.label_column], task, where) if labelled else None
-            examples.append(Example(example_id, tuple(row[c].strip() for c in task.sentence_columns), label))
+        for row in reader:
+            if any("\t" in cell and ("\n" in cell or "\r" in cell) for cell in row):  # it has swallowed other rows
+                raise UserError(f"{path}:{line}: a cell with tabs and line breaks; is a quote not closed?")
+            if row:
+                yield line, row
+            line = reader.line_num + 1
     except csv.Error as error:
-        raise UserError(f"{path}:{rows.line_num + 1}: not readable as tab-separated text ({error})") from None
-    if not examples:
-        raise UserError(f"{path}: no rows below the header")
-    return examples
+        raise UserError(
+            f"{path}:{line}: not readable as tab-separated text ({error}); "
+            "a cell that begins with a quote ends with one, and has quotes doubled"
+        ) from None
 
 
-def _parse_label(text: str, task: Task, where: str) -> float:
+def _check_header(fields: Sequence[str], columns: Sequence[str], path: Path) -> None:
+    for column in columns:
+        if column not in fields:
+            found = ", ".join(repr(name) for name in fields if name) or "none"
+            raise UserError(f"{path}:1: no column {column!r} (tab-separated columns found: {found})")
+        if fields.count(column) > 1:
+            raise UserError(f"{path}:1: the column {column!r} stands there twice")
+
+
+def _parse_row(fields: Sequence[str], cells: Sequence[str], task: Task, labelled: bool) -> Example:
+    if len(cells) != len(fields):
+        raise _BadRow(f"{len(cells)} fields in a row of {len(fields)} columns")
+    row = {column: cell.strip() for column, cell in zip(fields, cells, strict=True)}
+    for column in _columns(task, labelled):
+        if not row[column]:
+            raise _BadRow(f"nothing in column {column!r}")
+        if "\0" in row[column]:
+            raise _BadRow(f"a NUL character in column {column!r}; allowed is text")
+    label = _parse_label(row[task.label_column], task) if labelled else None
+    return Example(row["id"], tuple(row[column] for column in task.sentence_columns), label)
+
+
+def _parse_label(text: str, task: Task) -> float:
     match task.label:
         case Classes(count=count):
             allowed = f"a whole number from 0 to {count - 1}"
@@ -161,10 +228,7 @@ def _parse_label(text: str, task: Task, where: str) -> float:
             allowed, low, high, whole = "0 or 1", 0.0, 1.0, True
         case Number(low=low, high=high):
             allowed, whole = f"a number from {low:g} to {high:g}", False
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not low <= value <= high or (whole and value != int(value)):
-        raise UserError(f"{where}: {task.label_column} is {text!r}; allowed is {allowed}")
+        raise _BadRow(f"{task.label_column} is {text!r}; allowed is {allowed}")
     return value

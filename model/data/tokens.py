@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from tokenizers import Tokenizer
 
+from model.data.contamination import contaminated
 from model.data.corpus import Corpus, Example, Split
 from model.data.tasks import Task
 from model.network.pretrained import Encoder
@@ -38,6 +39,9 @@ class TokenizedSplit:
     """One for a task on single sentences, two for a task on pairs."""
     labels: np.ndarray
     """float32, NaN where the split has no labels."""
+    in_train: np.ndarray
+    """bool, (N,), of dev and test: whether the example stands in train too (`model.data.contamination`). All False in
+    the other splits, and where the corpus holds no train."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -61,7 +65,7 @@ def tokenize(corpus: Corpus, encoder: Encoder) -> Tokens:
     """`corpus` as token ids of `encoder`'s vocabulary."""
     tokenizer = Tokenizer.from_str(encoder.tokenizer)
     splits: dict[str, dict[Split, TokenizedSplit]] = {
-        task.name: {split: _tokenize(tokenizer, task, rows) for split, rows in corpus.examples[task.name].items()}
+        task.name: {split: _tokenize(tokenizer, corpus, task, split) for split in corpus.examples[task.name]}
         for task in corpus.tasks
     }
     vocab = tokenizer.get_vocab()
@@ -70,13 +74,21 @@ def tokenize(corpus: Corpus, encoder: Encoder) -> Tokens:
     )
 
 
-def _tokenize(tokenizer: Tokenizer, task: Task, examples: Sequence[Example]) -> TokenizedSplit:
+def _tokenize(tokenizer: Tokenizer, corpus: Corpus, task: Task, split: Split) -> TokenizedSplit:
+    examples = corpus.examples[task.name][split]
     sentences = tuple(
         _ragged(tokenizer, [example.sentences[slot] for example in examples])
         for slot in range(len(task.sentence_columns))
     )
     labels = np.array([np.nan if e.label is None else e.label for e in examples], dtype=np.float32)
-    return TokenizedSplit(sentences, labels)
+    return TokenizedSplit(sentences, labels, _in_train(corpus.examples[task.name], split))
+
+
+def _in_train(splits: Mapping[Split, Sequence[Example]], split: Split) -> np.ndarray:
+    mask = np.zeros(len(splits[split]), dtype=bool)
+    if split in ("dev", "test") and "train" in splits:
+        mask[contaminated(splits["train"], splits[split]).rows] = True
+    return mask
 
 
 def _ragged(tokenizer: Tokenizer, texts: list[str]) -> Ragged:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ from tokenizers import Tokenizer
 
 from model.errors import UserError
 from model.network.bert import Bert
-from model.network.shape import CONFIG_FILE, BertShape, from_hub, local_folder, read_config, read_json, shape_of
+from model.network.shape import CONFIG_FILE, BertShape, from_hub, local_folder, read_config, read_json, shape_of, shown
 from model.network.tokenizer import TOKENIZER_FILES, read_tokenizer, write_tokenizer
 
 _KEYS = (
@@ -45,6 +46,9 @@ _NOT_THE_ENCODER = re.compile(r"(cls|classifier|qa_outputs)\.|embeddings\.positi
 """Keys that belong to the heads of other tasks, or hold no weights."""
 
 _WEIGHTS_FILE, _INDEX_FILE = "model.safetensors", "model.safetensors.index.json"
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_PADDING = 128
+"""Embeddings are sometimes padded to a multiple of this: a tokenizer may know fewer tokens, but not by so many."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +107,19 @@ def read_encoder(name: str) -> Encoder:
     """
     config, shape = read_config(name)
     folder = _folder(name)
-    weights = _translate(_read_weights(folder), folder, shape)
+    weights = _translate(*_read_weights(folder), shape)
     tokenizer_config = folder / "tokenizer_config.json"
     tokenizer = read_tokenizer(folder, read_json(tokenizer_config) if tokenizer_config.exists() else {})
     known = max(tokenizer.get_vocab().values()) + 1
     if known > shape.vocab_size:
-        raise UserError(f"{folder}: the tokenizer knows {known} tokens, the model only {shape.vocab_size}")
+        raise UserError(
+            f"{folder}: the tokenizer knows {known} tokens; vocab_size is {shape.vocab_size} in {CONFIG_FILE}"
+        )
+    if known <= shape.vocab_size - _PADDING:
+        warnings.warn(
+            f"{folder}: the tokenizer knows {known} tokens, the model {shape.vocab_size}: do they belong together?",
+            stacklevel=2,
+        )
     return Encoder(name=name, config=config, weights=weights, tokenizer=tokenizer.to_str())
 
 
@@ -136,58 +147,105 @@ def _folder(name: str) -> Path:
         return Path(huggingface_hub.snapshot_download(name, allow_patterns=wanted))
 
 
-def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
-    index = folder / _INDEX_FILE
-    if (folder / _WEIGHTS_FILE).exists():
-        files = [folder / _WEIGHTS_FILE]
-    elif index.exists():
-        weight_map = read_json(index).get("weight_map")
-        if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
-            raise UserError(f"{index}: weight_map is no table from key to file")
-        files = [folder / name for name in sorted(set(weight_map.values()))]
-    else:
+def _read_weights(folder: Path) -> tuple[dict[str, torch.Tensor], Path]:
+    """The weights in a folder, under Hugging Face's names, and the file that stands for them in messages."""
+    file, index = folder / _WEIGHTS_FILE, folder / _INDEX_FILE
+    if os.path.lexists(file):
+        return _load(file), file
+    if not os.path.lexists(index):
         found = "; pytorch_model.bin is not read, since pickles can run code" if any(folder.glob("*.bin")) else ""
         raise UserError(f"{folder}: neither {_WEIGHTS_FILE} nor {_INDEX_FILE}{found}")
     weights: dict[str, torch.Tensor] = {}
-    for file in files:
-        try:
-            weights.update(load_file(file))
-        except FileNotFoundError:
-            raise UserError(f"{file}: no such file, though {index} names it") from None
-        except (SafetensorError, OSError) as error:
-            raise UserError(f"{file}: not a whole safetensors file ({error})") from None
-    return weights
+    for name in _shards(index):
+        if not (folder / name).exists():
+            raise UserError(f"{folder / name}: no such file, though {index} names it")
+        shard = _load(folder / name)
+        for key in weights.keys() & shard.keys():
+            raise UserError(f"{folder / name}: the key {shown(key)} stands in another file too")
+        weights |= shard
+    return weights, index
 
 
-def _translate(theirs: Mapping[str, torch.Tensor], folder: Path, shape: BertShape) -> dict[str, np.ndarray]:
+def _shards(index: Path) -> list[str]:
+    """The names of the files that an index names: of the same folder, so that none leads elsewhere."""
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+        raise UserError(f"{index}: weight_map is no table from key to file")
+    names = sorted(set(weight_map.values()))
+    for name in names:
+        if not re.fullmatch(r"\w[\w.-]*\.safetensors", name):
+            raise UserError(f"{index}: weight_map names {shown(name)}; allowed are *.safetensors files beside it")
+    return names
+
+
+def _load(file: Path) -> dict[str, torch.Tensor]:
+    if file.is_dir():
+        raise UserError(f"{file}: a folder, not a safetensors file")
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{file}: not a whole safetensors file ({error})") from None
+
+
+def _translate(theirs: Mapping[str, torch.Tensor], file: Path, shape: BertShape) -> dict[str, np.ndarray]:
     """Hugging Face's weights under our names; every key of theirs is used or known not to be the encoder's, and every
-    one of ours is filled, in its own shape."""
+    one of ours is filled, in its own shape, with finite numbers. `file` is named where that is not so."""
+    bare = {key: bare for key in theirs if not _NOT_THE_ENCODER.match(bare := key.removeprefix("bert."))}
+    _check_sizes({bare[key]: theirs[key] for key in bare}, file, shape)
     # On the meta device this would save some memory, and import PyTorch's compiler: two seconds of a search's start.
     expected = {key: tuple(tensor.shape) for key, tensor in Bert(shape).state_dict().items()}
     weights: dict[str, np.ndarray] = {}
-    for key, tensor in theirs.items():
-        bare = key.removeprefix("bert.")
-        if _NOT_THE_ENCODER.match(bare):
-            continue
-        ours = _from_hugging_face(bare)
+    for key, name in bare.items():
+        ours = _from_hugging_face(name)
         if ours not in expected:
-            raise UserError(f"{folder}: no place in a BERT of {shape.num_layers} layers for the key {key!r}")
+            raise UserError(f"{file}: no place in a BERT of {shape.num_layers} layers for the key {shown(key)}")
         if ours in weights:
-            raise UserError(f"{folder}: the key {bare!r} stands in it twice, with 'bert.' and without")
-        if tuple(tensor.shape) != expected[ours]:
-            raise UserError(
-                f"{folder}: {key!r} has shape {tuple(tensor.shape)}; {expected[ours]} follows from its config"
-            )
-        weights[ours] = tensor.to(torch.float32).numpy()
+            raise UserError(f"{file}: the key {name!r} stands in it twice, with 'bert.' and without")
+        _check_shape(key, theirs[key], expected[ours], file)
+        weights[ours] = _as_fp32(key, theirs[key], file)
     missing = sorted(expected.keys() - weights.keys())
     if missing == ["pooler.bias", "pooler.weight"]:
         warnings.warn(
-            f"{folder} has no pooler: it starts from random weights, pooling='mean' does not use it", stacklevel=2
+            f"{file.parent} has no pooler: it starts from random weights, pooling='mean' does not use it", stacklevel=2
         )
         weights.update(_new_pooler(shape))
     elif missing:
-        raise UserError(f"{folder}: the key {_to_hugging_face(missing[0])!r} is missing ({len(missing)} in all)")
+        raise UserError(f"{file}: the key {_to_hugging_face(missing[0])!r} is missing ({len(missing)} in all)")
     return weights
+
+
+def _check_sizes(theirs: Mapping[str, torch.Tensor], file: Path, shape: BertShape) -> None:
+    """Whether the weights have the config's sizes: before anything of these sizes is made, which may be beyond all
+    memory."""
+    layers = {match[1] for key in theirs if (match := re.match(r"encoder\.layer\.(\d+)\.", key))}
+    if len(layers) != shape.num_layers:
+        raise UserError(
+            f"{file}: weights of {len(layers)} layers; num_hidden_layers is {shape.num_layers} in {CONFIG_FILE}"
+        )
+    for key, rows in (
+        ("embeddings.word_embeddings.weight", shape.vocab_size),
+        ("embeddings.position_embeddings.weight", shape.max_positions),
+        ("embeddings.token_type_embeddings.weight", shape.num_segments),
+        ("encoder.layer.0.intermediate.dense.weight", shape.intermediate_size),
+    ):
+        if key not in theirs:
+            raise UserError(f"{file}: the key {key!r} is missing")
+        _check_shape(key, theirs[key], (rows, shape.hidden_size), file)
+
+
+def _check_shape(key: str, tensor: torch.Tensor, expected: tuple[int, ...], file: Path) -> None:
+    if tuple(tensor.shape) != expected:
+        raise UserError(f"{file}: {key!r} has shape {tuple(tensor.shape)}; {expected} follows from {CONFIG_FILE}")
+
+
+def _as_fp32(key: str, tensor: torch.Tensor, file: Path) -> np.ndarray:
+    if tensor.dtype not in _DTYPES:
+        allowed = ", ".join(str(dtype).removeprefix("torch.") for dtype in _DTYPES)
+        raise UserError(f"{file}: {key!r} is of {str(tensor.dtype).removeprefix('torch.')}; allowed are {allowed}")
+    array = tensor.to(torch.float32).numpy()
+    if not np.isfinite(array).all():
+        raise UserError(f"{file}: {key!r} has numbers that are not finite in fp32")
+    return array
 
 
 def _new_pooler(shape: BertShape) -> dict[str, np.ndarray]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import reprlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NoReturn, get_args
 
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -19,6 +20,12 @@ from model.errors import UserError
 CONFIG_FILE = "config.json"
 ActivationName = Literal["gelu", "gelu_new", "gelu_pytorch_tanh", "relu"]
 """What `hidden_act` may be."""
+MOST_LEVELS = 100
+"""Of nesting in a JSON file."""
+MOST = 10_000_000
+"""No size is larger: a million tokens are a large vocabulary."""
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +65,8 @@ def local_folder(name: str) -> Path | None:
         return DEMO_ENCODER
     if Path(name).is_dir():
         return Path(name)
+    if Path(name).is_file():
+        raise UserError(f"--encoder {name}: a file; give the folder it lies in")
     if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name):
         raise UserError(f"--encoder {name}: no such folder")
     return None
@@ -76,9 +85,15 @@ def from_hub(name: str) -> Iterator[None]:
 def read_json(path: Path) -> dict[str, Any]:
     """The object in one of an encoder folder's JSON files."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        value = json.loads(text, object_pairs_hook=_with_each_key_once, parse_constant=_refuse_constant)
+        _check_depth(value)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; an encoder folder has {CONFIG_FILE} and model.safetensors") from None
+    except OSError as error:
+        raise UserError(f"{path}: not readable ({error.strerror})") from None
+    except RecursionError:
+        raise UserError(f"{path}: nested too deeply; allowed are {MOST_LEVELS} levels") from None
     except ValueError as error:
         raise UserError(f"{path}: not JSON ({error})") from None
     if not isinstance(value, dict):
@@ -86,19 +101,48 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
+def _with_each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in values:
+            raise ValueError(f"the key {shown(key)} stands in it twice")
+        values[key] = value
+    return values
+
+
+def _check_depth(value: object, levels: int = MOST_LEVELS) -> None:
+    """Raises RecursionError where `value` is nested so deeply that another process could not be given it."""
+    if levels == 0:
+        raise RecursionError
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _check_depth(inner, levels - 1)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    """Python's own additions to JSON: NaN, Infinity, -Infinity."""
+    raise ValueError(f"{name} is no number")
+
+
+def shown(value: object) -> str:
+    """`value` as a message shows it: in one line, and never a long one."""
+    return _SHORT.repr(value)
+
+
 def shape_of(config: Mapping[str, Any], where: str) -> BertShape:
     """The shape that a config.json tells of. Raises UserError, naming `where` and the key, for what is no BERT."""
-    model_type = config.get("model_type")
-    if model_type != "bert":
-        raise UserError(f"{where}: model_type is {model_type!r}; only 'bert' can be fine-tuned here")
-    position_type = config.get("position_embedding_type", "absolute")
-    if position_type != "absolute":
-        raise UserError(f"{where}: position_embedding_type is {position_type!r}; only 'absolute' is BERT's")
+
+    def refuse(key: str, allowed: str) -> NoReturn:
+        raise UserError(f"{where}: {key} is {shown(config.get(key))} in {CONFIG_FILE}; {allowed}")
+
+    if config.get("model_type") != "bert":
+        refuse("model_type", "only 'bert' can be fine-tuned here")
+    if config.get("position_embedding_type", "absolute") != "absolute":
+        refuse("position_embedding_type", "only 'absolute' is BERT's")
     if config.get("is_decoder"):
-        raise UserError(f"{where}: is_decoder is {config['is_decoder']!r}; only an encoder can be fine-tuned here")
+        refuse("is_decoder", "only an encoder can be fine-tuned here")
     activations = get_args(ActivationName)
     if config.get("hidden_act", "gelu") not in activations:
-        raise UserError(f"{where}: hidden_act is {config['hidden_act']!r}; known are {', '.join(activations)}")
+        refuse("hidden_act", f"known are {', '.join(activations)}")
     sizes = {}
     for ours, theirs, least in (
         ("vocab_size", "vocab_size", 1),
@@ -110,14 +154,14 @@ def shape_of(config: Mapping[str, Any], where: str) -> BertShape:
         ("num_segments", "type_vocab_size", 2),
     ):
         value = config.get(theirs, 2 if theirs == "type_vocab_size" else None)
-        if type(value) is not int or value < least:
-            raise UserError(f"{where}: {theirs} is {value!r} in {CONFIG_FILE}; allowed is a whole number from {least}")
+        if type(value) is not int or not least <= value <= MOST:
+            refuse(theirs, f"allowed is a whole number from {least} to {MOST}")
         sizes[ours] = value
     eps = config.get("layer_norm_eps", 1e-12)
-    if not isinstance(eps, float | int) or eps <= 0:
-        raise UserError(f"{where}: layer_norm_eps is {eps!r} in {CONFIG_FILE}; allowed is a number above 0")
+    if type(eps) is not float or not 0 < eps < 1:  # nor is nan
+        refuse("layer_norm_eps", "allowed is a number between 0 and 1")
     if sizes["hidden_size"] % sizes["num_heads"]:
-        raise UserError(f"{where}: hidden_size {sizes['hidden_size']} is no multiple of {sizes['num_heads']} heads")
+        refuse("num_attention_heads", f"allowed is what divides hidden_size, {sizes['hidden_size']}")
     return BertShape(
         **sizes,
         layer_norm_eps=eps,

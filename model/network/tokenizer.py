@@ -12,6 +12,7 @@ from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 from tokenizers.models import WordPiece
 
 from model.errors import UserError
+from model.network.shape import shown
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
 
@@ -31,20 +32,37 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
         raise UserError(f"{file}: not a tokenizer ({error})") from None
     for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"):
         if token not in vocab:
-            raise UserError(f"{folder}: the tokenizer has no {token} token")
-    if file.suffix == ".txt":
-        wordpiece = BertWordPieceTokenizer(
-            vocab,
-            lowercase=config.get("do_lower_case", True),
-            strip_accents=config.get("strip_accents"),
-            handle_chinese_chars=config.get("tokenize_chinese_chars", True),
-        )
-        tokenizer = Tokenizer.from_str(wordpiece.to_str())
-    else:
-        tokenizer = Tokenizer.from_file(str(file))
+            raise UserError(f"{file}: the tokenizer has no {token} token")
+    if len(set(vocab.values())) < len(vocab):
+        raise UserError(f"{file}: two tokens have the same number; allowed is one each")
+    tokenizer = _wordpiece(vocab, folder, config) if file.suffix == ".txt" else Tokenizer.from_file(str(file))
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    try:
+        tokenizer.encode("\U00013000")  # a hieroglyph, in no vocabulary
+    except Exception as error:
+        raise UserError(f"{file}: the tokenizer fails on a word that it does not know ({error})") from None
     return tokenizer
+
+
+def _wordpiece(vocab: dict[str, int], folder: Path, config: Mapping[str, Any]) -> Tokenizer:
+    """BERT's own tokenizer with the vocabulary of a vocab.txt."""
+    for key, allowed in (
+        ("do_lower_case", (True, False)),
+        ("tokenize_chinese_chars", (True, False)),
+        ("strip_accents", (True, False, None)),
+    ):
+        if not any(config.get(key, True) is value for value in allowed):
+            words = ", ".join(json.dumps(value) for value in allowed)
+            value = shown(config[key])
+            raise UserError(f"{folder / 'tokenizer_config.json'}: {key} is {value}; allowed are {words}")
+    wordpiece = BertWordPieceTokenizer(
+        vocab,
+        lowercase=config.get("do_lower_case", True),
+        strip_accents=config.get("strip_accents"),
+        handle_chinese_chars=config.get("tokenize_chinese_chars", True),
+    )
+    return Tokenizer.from_str(wordpiece.to_str())
 
 
 def write_tokenizer(folder: Path, tokenizer: Tokenizer, max_length: int) -> None:

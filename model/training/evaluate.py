@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -31,10 +31,12 @@ def predict(
     split: Split,
     precision: ConcretePrecision,
     rows: Mapping[str, np.ndarray] | None = None,
+    on_batch: Callable[[], None] | None = None,
 ) -> dict[str, np.ndarray]:
     """Predictions for every task's examples of `split`, or those at `rows`, in their order; by task, (N,) float32.
 
     Class numbers, 0 or 1, or numbers on the task's scale; not a number where the model's output is not finite.
+    `on_batch` is called after each batch.
     """
     device = next(model.parameters()).device
     model.eval()
@@ -55,6 +57,8 @@ def predict(
                 with autocast(precision, device):
                     logits.append(model(task.name, batch).float())
             outputs.append(read_as.predictions(torch.stack(logits).mean(dim=0)))
+            if on_batch is not None:
+                on_batch()
         predicted[task.name] = np.empty(len(order), dtype=np.float32)
         if outputs:
             predicted[task.name][order] = torch.cat(outputs).cpu().numpy()
@@ -96,12 +100,30 @@ def scores(
     return found
 
 
+def clean_scores(tokens: Tokens, split: Split, predicted: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Each task's own metric on the examples of `split` that do not stand in train, by task name. `predicted` is of all
+    of them. A task of which every example stands in train is left out."""
+    found = {}
+    for task in tokens.tasks:
+        examples = tokens.splits[task.name][split]
+        clean = ~examples.in_train
+        if clean.any():
+            found[task.name] = score(task.metric, predicted[task.name][clean], examples.labels[clean])
+    return found
+
+
 def overall(tasks: Sequence[Task], by_task: Mapping[str, float]) -> float:
     """The mean of the tasks' metrics, each put on 0 to 1: r enters as (r + 1) / 2. For the three tasks of CS224N, its
     leaderboard's formula of 2024."""
     return statistics.fmean(
         (by_task[task.name] + 1) / 2 if task.metric == "pearson" else by_task[task.name] for task in tasks
     )
+
+
+def clean_overall(tasks: Sequence[Task], by_task: Mapping[str, float]) -> float | None:
+    """`overall` of what `clean_scores` found; None where it left a task out: a mean of the others would be another
+    figure."""
+    return overall(tasks, by_task) if len(by_task) == len(tasks) else None
 
 
 def overall_2023(tasks: Sequence[Task], by_task: Mapping[str, float]) -> float:

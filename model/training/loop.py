@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +18,11 @@ from model.network.multitask import MultitaskBert
 from model.network.pretrained import Encoder
 from model.training import evaluate
 from model.training.averaging import EpochAverage
-from model.training.checkpoint import load_state, save_state
+from model.training.checkpoint import load_newest, save_state
 from model.training.gradients import Projected, Summed
 from model.training.optimizer import build_optimizer, set_step_size
 from model.training.precision import ConcretePrecision, Precision, resolve_precision
+from model.training.state import TrialState
 from model.training.step_loss import StepLoss
 
 
@@ -34,6 +36,11 @@ class Epoch:
     """Each task's own metric on dev, by task name."""
     overall: float
     """The mean of the metrics, each on 0 to 1."""
+    clean_scores: dict[str, float]
+    """As `scores`, without the dev examples that stand in train too; equal to them where there are none. A task of
+    which every dev example stands in train is left out."""
+    clean_overall: float | None
+    """The mean of `clean_scores`, each on 0 to 1; None where a task is left out of them."""
     train_scores: dict[str, float]
     """Each task's own metric on some of its training examples, always the same ones: far above `scores`, the model has
     learned them by heart."""
@@ -46,6 +53,16 @@ class Epoch:
     seconds: float
     """Wall-clock time of training and evaluation."""
     trainable_parameters: int
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What `Training.restore` found beside the state."""
+
+    values: dict[str, Any]
+    """What `Training.save` was given."""
+    passed_over: list[str]
+    """What is damaged of each newer state, newest first; empty where nothing is."""
 
 
 class Diverged(Exception):
@@ -70,12 +87,20 @@ def train(
     seed: int,
     precision: Precision = "auto",
     device: torch.device | str = "cpu",
+    micro_batches: int = 1,
+    on_step: Callable[[], None] | None = None,
 ) -> Training:
     """Trains `config` from `encoder` on the `train` split of `tokens`, an epoch at each step of the iteration.
 
     `epochs` is the trial's full budget, which schedules end at; `epoch_examples` training examples make an
     epoch, whatever the task mix. On a CPU the same arguments and the same number of threads give the same bits.
     `config` must fit the tasks and the encoder (`model.problem.check`).
+
+    `micro_batches` cuts each batch into so many parts, which go through the model one after the other and make one
+    step together: less memory for the same losses and gradients, up to rounding and random numbers. But for two terms
+    that look at a batch as a whole, of which each part is one then: multiple negatives ranking finds a partner among
+    fewer sentences, and noise stability's mean over tokens is one of each part. `on_step` is called after each
+    optimizer step and each batch of an evaluation: a sign of life.
     """
     torch.manual_seed(_mixed(seed, 0))
     model = MultitaskBert(config, tokens.tasks, encoder).to(device)
@@ -95,7 +120,14 @@ def train(
         epochs=epochs,
         tasks_per_step=optimization.tasks_per_step,
     )
-    return Training(model, tokens, plan, precision=resolve_precision(precision, torch.device(device)))
+    return Training(
+        model,
+        tokens,
+        plan,
+        precision=resolve_precision(precision, torch.device(device)),
+        micro_batches=micro_batches,
+        on_step=on_step,
+    )
 
 
 class Training(Iterator[Epoch]):
@@ -106,7 +138,16 @@ class Training(Iterator[Epoch]):
     same bits, on a CPU, as one that was not.
     """
 
-    def __init__(self, model: MultitaskBert, tokens: Tokens, plan: Plan, *, precision: ConcretePrecision) -> None:
+    def __init__(
+        self,
+        model: MultitaskBert,
+        tokens: Tokens,
+        plan: Plan,
+        *,
+        precision: ConcretePrecision,
+        micro_batches: int,
+        on_step: Callable[[], None] | None,
+    ) -> None:
         self.model = model
         self.epochs_done = 0
         self._tokens = tokens
@@ -114,11 +155,14 @@ class Training(Iterator[Epoch]):
         self._train_sample = evaluate.train_sample(tokens)
         self._device = next(model.parameters()).device
         self._precision: ConcretePrecision = precision
+        self._micro_batches = micro_batches
+        self._on_step = on_step
         self._optimizer = build_optimizer(model, model.config.optimization)
         self._step_loss = StepLoss(model, tokens.tasks, precision)
         trained = [parameter for group in self._optimizer.param_groups for parameter in group["params"]]
         self._gradients = (Projected if model.config.optimization.gradient_surgery else Summed)(trained)
         self._average = EpochAverage(model, model.config.optimization.averaged_epochs)
+        self._state = TrialState(model, self._optimizer, self._step_loss, self._average)
         # fp16 gradients underflow without a scale; with any other precision the scaler does nothing.
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._precision == "fp16")
 
@@ -132,19 +176,22 @@ class Training(Iterator[Epoch]):
         losses = self._train_epoch(number)
         self._average.end_epoch()
         trained = time.perf_counter()
-        predicted = evaluate.predict(self.model, self._tokens, "dev", self._precision)
+        predicted = evaluate.predict(self.model, self._tokens, "dev", self._precision, on_batch=self._on_step)
         for what, values in (("loss", losses), ("prediction", predicted)):
             for task, value in values.items():
                 if not np.isfinite(value).all():
                     raise Diverged(number, f"{task} {what}")
         scores = evaluate.scores(self._tokens, "dev", predicted)
+        clean = evaluate.clean_scores(self._tokens, "dev", predicted)
         sample = self._train_sample
-        learned = evaluate.predict(self.model, self._tokens, "train", self._precision, sample)
+        learned = evaluate.predict(self.model, self._tokens, "train", self._precision, sample, self._on_step)
         self.epochs_done = number
         return Epoch(
             number=number,
             scores=scores,
             overall=evaluate.overall(self._tokens.tasks, scores),
+            clean_scores=clean,
+            clean_overall=evaluate.clean_overall(self._tokens.tasks, clean),
             train_scores=evaluate.scores(self._tokens, "train", learned, sample),
             losses=losses,
             examples=self._plan.epoch_examples,
@@ -161,32 +208,26 @@ class Training(Iterator[Epoch]):
         """Writes the trained weights alone: with configuration and encoder, the model of this epoch."""
         save_state(folder, self.model.trainable_state(), {"epoch": self.epochs_done})
 
-    def save(self, folder: Path) -> None:
-        """Writes the whole state, for `restore`."""
-        tensors = {f"model.{name}": tensor for name, tensor in self.model.trainable_state().items()}
-        for index, state in self._optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
-        tensors |= {f"step_loss.{name}": tensor for name, tensor in self._step_loss.state().items()}
-        tensors |= {f"average.{name}": tensor for name, tensor in self._average.state().items()}
-        save_state(folder, tensors, {"epoch": self.epochs_done, "scaler": self._scaler.state_dict()})
+    def save(self, folder: Path, values: Mapping[str, Any] | None = None) -> None:
+        """Writes the whole state and `values`, of JSON's kinds, for `restore`; the state before it is kept, too.
 
-    def restore(self, folder: Path) -> None:
-        """Takes up the state that `save` wrote, of a trial that was begun with the same arguments."""
-        tensors, values = load_state(folder)
+        Raises OSError where it can't be written: what was saved before is still there then.
+        """
+        own = {"epoch": self.epochs_done, "scaler": self._scaler.state_dict(), "values": dict(values or {})}
+        save_state(folder, self._state.tensors(), own, keep_before=True)
 
-        def part(prefix: str) -> dict[str, torch.Tensor]:
-            return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    def restore(self, folder: Path) -> Restored:
+        """Takes up the newest whole state that `save` wrote, of a trial that was begun with the same arguments.
 
-        self.model.load_trainable_state(part("model."))
-        state: dict[int, dict[str, torch.Tensor]] = {}
-        for key, tensor in part("optimizer.").items():
-            index, name = key.split(".")
-            state.setdefault(int(index), {})[name] = tensor
-        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": state})
-        self._step_loss.load_state(part("step_loss."))
-        self._average.load_state(part("average."))
-        self._scaler.load_state_dict(values["scaler"])
-        self.epochs_done = values["epoch"]
+        Where it raises, nothing is changed: FileNotFoundError where no state was saved, `checkpoint.Damaged` where none
+        is whole, ValueError where its weights are of another configuration.
+        """
+        newest = load_newest(folder)
+        self._state.load(newest.tensors, newest.values["epoch"])
+        if newest.values["scaler"]:  # there is none where it was saved in another precision
+            self._scaler.load_state_dict(newest.values["scaler"])
+        self.epochs_done = newest.values["epoch"]
+        return Restored(newest.values["values"], newest.passed_over)
 
     def _train_epoch(self, number: int) -> dict[str, float]:
         """Mean loss an example by task; losses stay on the device until the epoch's end, so that no step waits."""
@@ -205,21 +246,26 @@ class Training(Iterator[Epoch]):
                 counted = loss.isfinite() if self._scaler.is_enabled() else torch.ones_like(loss, dtype=torch.bool)
                 sums[task] += torch.where(counted, loss, 0) * examples
                 counts[task] += counted * examples
+            if self._on_step is not None:
+                self._on_step()
         shares = self._plan.examples_by_task(number)
         return {task: float(summed / counts[task]) for task, summed in sums.items() if shares[task]}
 
     def _step(
         self, parts: Step, swaps: Mapping[str, np.ndarray | None], surgery: np.random.Generator
     ) -> list[tuple[str, torch.Tensor, int]]:
-        """One optimizer step, on a batch of each task in `parts`. Each batch's task, mean loss and size."""
+        """One optimizer step, on a batch of each task in `parts`. Each micro-batch's task, mean loss and size."""
         done = []
         for task, rows in parts:
-            loss, minimized = self._step_loss(task, self._batch(task, rows, swaps[task]))
-            # Backward task by task: the gradient of their sum, with the memory of one.
-            if minimized.requires_grad:  # not where every trained layer was skipped
-                self._scaler.scale(minimized).backward()
+            # Backward one by one: the gradient of their sum, with the memory of one.
+            for part in np.array_split(rows, min(self._micro_batches, len(rows))):
+                loss, minimized = self._step_loss(task, self._batch(task, part, swaps[task]))
+                if len(part) < len(rows):
+                    minimized = minimized * (len(part) / len(rows))
+                if minimized.requires_grad:  # not where every trained layer was skipped
+                    self._scaler.scale(minimized).backward()
+                done.append((task, loss, len(part)))
             self._gradients.after_backward()
-            done.append((task, loss, len(rows)))
         if self._gradients.combine(surgery):
             self._update()
         return done

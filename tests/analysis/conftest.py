@@ -10,7 +10,8 @@ from model.config import TrialConfig
 from model.data.corpus import Corpus, read_corpus
 from model.network.bert import Bert
 from model.network.pretrained import Encoder, read_encoder, write_encoder
-from search.ledger import End, Event, Ledger, Report, Suggested
+from search.ledger import Ledger
+from search.records import End, Event, Report, Suggested
 from search.run_folder import RunFolder, RunInfo, create_run
 from tests.support import tiny_config, write_corpus
 
@@ -36,6 +37,8 @@ def _info(data: Path, encoder: Path) -> RunInfo:
         space="spaces/full.py",
         data=str(data),
         data_fingerprint=read_corpus(str(data)).fingerprint(),
+        skipped_rows={},
+        dev_rows_in_train={},
         encoder=str(encoder),
         encoder_fingerprint=read_encoder(str(encoder)).fingerprint(),
         pretrain_epochs=0,
@@ -44,6 +47,7 @@ def _info(data: Path, encoder: Path) -> RunInfo:
         dev_size={"sentiment": 24, "paraphrase": 24, "similarity": 24},
         chance={"sentiment": 0.25, "paraphrase": 0.625, "similarity": 0.0},
         trials=3,
+        budget=None,
         epochs=2,
         epoch_examples=48,
         early_stopping=True,
@@ -73,9 +77,11 @@ def _report(name: str, number: int, overall: float, best: float) -> Report:
         trial=name,
         epoch=number,
         scores=scores,
+        clean_scores=scores,
         train_scores=scores,
         losses=dict.fromkeys(scores, 1.0),
         overall=overall,
+        clean_overall=overall,
         best=best,
         examples=48,
         train_seconds=1.0,

@@ -17,7 +17,8 @@ from analysis.papers import as_markdown, compare, main
 from analysis.published import FIGURES, Figures
 from model.data.tasks import CS224N
 from model.training.evaluate import overall, overall_2023
-from search.ledger import End, Ledger, Report, TrialRecord
+from search.ledger import Ledger
+from search.records import End, Report, TrialRecord
 from search.run_folder import RunFolder, RunInfo, create_run
 from spaces.papers import POINTS
 from tests.search.events import TASKS, report, suggested

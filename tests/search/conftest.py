@@ -22,3 +22,9 @@ def problem() -> Problem:
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     with Ledger(tmp_path / "ledger.jsonl") as opened:
         yield opened
+
+
+@pytest.fixture
+def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ledgers leave it to the system when their lines reach the disk: for tests that write thousands."""
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from search.ledger import Report, Suggested
+from search.records import Report, Suggested
 
 TASKS = ("sentiment", "paraphrase", "similarity")
 
@@ -18,9 +18,11 @@ def report(trial: str = "t001", epoch: int = 1, overall: float = 0.5, best: floa
         trial=trial,
         epoch=epoch,
         scores=dict.fromkeys(TASKS, overall),
+        clean_scores=dict.fromkeys(TASKS, overall),
         train_scores=dict.fromkeys(TASKS, overall + 0.1),
         losses=dict.fromkeys(TASKS, 1.0),
         overall=overall,
+        clean_overall=overall,
         best=overall if best is None else best,
         examples=100,
         train_seconds=2.0,

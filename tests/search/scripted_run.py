@@ -17,29 +17,32 @@ from ray import tune
 from model.errors import UserError
 from model.problem import Problem
 from search import cluster, tuner
-from search.ledger import Ledger, Report
+from search.budget import Budget
+from search.halt import Halt
+from search.judge import Judge
+from search.ledger import Ledger
+from search.records import End
 from search.resources import Machine, Node, share
 from search.run_folder import create_run
-from search.scheduler import Asha
 from search.searcher import OptunaSearcher
 from search.space import load_space
-from search.trainable import MinbertTrial, TrialSettings
+from search.trainable import MinbertTrial, Outcome, TrialSettings
 from tests.search.events import report
 from tests.search.test_run_folder import INFO
 from tests.search.test_space import GOOD
 from tests.support import tiny_corpus
 
 EPOCHS = 4
-DIVERGES, RAISES, DIES, NEVER_BEGINS = "diverges", "raises", "dies", "never begins"
+DIVERGES, RAISES, DIES, DIES_ONCE, NEVER_BEGINS = "diverges", "raises", "dies", "dies once", "never begins"
 SCRIPT: dict[str, list[Any]] = {
     "t001": [0.3, 0.5, 0.4, 0.6],
     "t002": [0.4, 0.2],  # below 0.5 at the rung of epoch 2
     "t003": [0.7, DIVERGES],
     "t004": [0.6, RAISES],
     "t005": [DIES],
-    "t006": [0.9, 0.9, 0.9, 0.8],
-    "t007": [0.1, 0.6],  # below 0.63, at two thirds of 0.4, 0.5 and 0.9
-    "t008": [NEVER_BEGINS],
+    "t006": [NEVER_BEGINS],  # in a new process: that of t005 is dead
+    "t007": [0.9, 0.9, DIES_ONCE, 0.8, 0.7],
+    "t008": [0.1, 0.6],  # below 0.63, at two thirds of 0.4, 0.5 and 0.9
 }
 BREAKS_AT = len(SCRIPT)
 """The ninth draw breaks the space."""
@@ -51,23 +54,29 @@ SPACE = GOOD.replace(
 class ScriptedTrial(MinbertTrial):
     """Reports what SCRIPT says."""
 
-    def step(self) -> dict[str, Any]:
-        self._epoch += 1
-        match SCRIPT[self._name][self._epoch - 1]:
+    def _next_outcome(self) -> Outcome:
+        word = self._words.pop(0)
+        match word:
             case "diverges":
-                return {"epoch": self._epoch, "best": None, "report": None}
+                return End(trial=self._name, state="diverged")
             case "raises":
                 raise ZeroDivisionError("as the script has it")
             case "dies":
                 os._exit(1)
+            case "dies once":
+                if not self._died.exists():
+                    self._died.touch()
+                    os._exit(1)
+                return self._next_outcome()
             case overall:
-                self._best = max(self._best, overall)
-                made: Report = report(self._name, self._epoch, overall, best=self._best)
-                return {"epoch": self._epoch, "best": self._best, "report": made}
+                self._epoch, self._best = self._epoch + 1, max(self._best, overall)
+                return report(self._name, self._epoch, overall, best=self._best)
 
     def _begin(self, config: Mapping[str, Any]) -> None:
-        self._name, self._epoch, self._best = config["trial"], 0, 0.0
-        if SCRIPT[self._name] == [NEVER_BEGINS]:
+        self._name, self._epoch, self._best, self._micro_batches = config["trial"], 0, 0.0, 2
+        self._words = list(SCRIPT[self._name])
+        self._died = self._settings.run / f"died-{self._name}"
+        if self._words == [NEVER_BEGINS]:
             raise MemoryError("no room for a model")
 
 
@@ -97,11 +106,12 @@ def main(folder: Path) -> None:
     nothing: Any = None
     error = ""
     with cluster.started(machine), Ledger(run.ledger) as ledger:
-        searcher = OptunaSearcher(load_space(folder / "space.py"), problem, ledger, seed=0)
+        halt = Halt(Budget(), ledger.history, on_interrupt=lambda: None)
+        judge = Judge(ledger, EPOCHS, early_stopping=True)
+        searcher = OptunaSearcher(load_space(folder / "space.py"), problem, ledger, halt, trials=99, seed=0)
+        shares = share(machine, 99, None, None)
         try:
-            shares = share(machine, 99, None, None)
-            asha = Asha(ledger, EPOCHS, early_stopping=True)
-            tuner.search(run, ledger, searcher, asha, nothing, nothing, settings, shares, 99, on_interrupt=lambda: None)
+            tuner.search(run, ledger, searcher, judge, nothing, nothing, settings, shares, halt)
         except UserError as raised:
             error = str(raised)
         trials = {f"t{trial.number + 1:03d}": trial for trial in searcher.study.trials}
@@ -113,7 +123,9 @@ def main(folder: Path) -> None:
                 for name, trial in trials.items()
             },
             "ledger": {name: record.state for name, record in ledger.records.items()},
+            "retries": {name: [x.reason for x in r.retries] for name, r in ledger.records.items() if r.retries},
             "errors": {name: (r.error.type, r.error.message) for name, r in ledger.records.items() if r.error},
+            "tracebacks": {name: r.error.traceback for name, r in ledger.records.items() if r.error},
         }
     print(json.dumps(found))
 

@@ -6,22 +6,25 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-import tyro
 
 from model.data.corpus import Corpus
 from model.data.tokens import Tokens
 from model.network.pretrained import Encoder
 from model.problem import Problem
-from model.training.evaluate import score
+from search.description import describe_run
 from search.flags import Flags
+from search.inputs import Inputs
 from search.leaderboard import make_console
-from search.ledger import End, Ledger, TrialError
+from search.ledger import Ledger
+from search.lock import locked
+from search.records import End
 from search.resources import Shares
-from search.run import Inputs, chance, computes_in, describe_run, exit_code, main, pretrained
+from search.run import main, pretrained
+from search.run_folder import RunFolder, resume_command
 from search.space import load_space
 from tests.search.events import report, suggested
+from tests.search.test_run_folder import create
 from tests.search.test_space import GOOD
 
 
@@ -46,6 +49,10 @@ def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
         (("--dry-run", "0"), "error: --dry-run 0: allowed is a whole number from 1\n"),
         (("--pretrain-epochs", "-1"), "error: --pretrain-epochs -1: allowed is a whole number from 0\n"),
         (("--seed", "-1"), "error: --seed -1: allowed is a whole number from 0 to 4294967295\n"),
+        (
+            ("--budget", "soon"),
+            "error: --budget soon: allowed is a time such as 2h, 1h30m or 45m, or a number of epochs such as 300epochs",
+        ),
         (("--run", "a/b"), "error: --run 'a/b': a run's name has letters, digits, '_', '-' and '.' only, no path\n"),
         (("--space", "nowhere.py"), "error: --space nowhere.py: no such file\n"),
         (
@@ -80,68 +87,14 @@ def test_flags_that_do_not_parse(capsys: pytest.CaptureFixture[str], flags: tupl
     assert words in refused(capsys, *flags)
 
 
-def test_no_trial_can_win(capsys: pytest.CaptureFixture[str], ledger: Ledger) -> None:
-    error = TrialError(type="ValueError", message="boom", traceback="Traceback ...\nValueError: boom")
-    for name in ("t001", "t002"):
-        ledger.append(suggested(name))
-        ledger.append(End(trial=name, state="failed", error=error))
-    assert exit_code(list(ledger.records.values())) == 1
-    assert capsys.readouterr().err == f"error: no trial can win: 2 failed, the first with\n{error.traceback}\n"
-    ledger.append(suggested("t003"))
-    ledger.append(report("t003", 1, 0.9))
-    ledger.append(End(trial="t003", state="diverged"))
-    assert exit_code(list(ledger.records.values())) == 1
-    assert capsys.readouterr().err == "error: no trial can win: 2 failed, 1 diverged\n"
-    assert exit_code([]) == 1
-    assert capsys.readouterr().err == "error: no trial can win: there was none\n"
-    ledger.append(suggested("t004"))
-    ledger.append(report("t004", 1, 0.1))
-    assert exit_code(list(ledger.records.values())) == 0
-
-
-def test_what_trials_compute_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.cpu.get_capabilities", dict)
-    cpu = Shares(concurrent=1, threads=1, cpus=1, gpus=0)
-    gpu = Shares(concurrent=1, threads=1, cpus=1, gpus=1)
-    assert computes_in(Flags(), cpu) == "fp32"
-    assert computes_in(Flags(precision="bf16"), cpu) == "bf16"
-    assert computes_in(Flags(address="auto"), cpu) == "auto"
-    assert computes_in(Flags(address="auto"), gpu) == "auto"
-    assert computes_in(Flags(address="auto", precision="fp16"), gpu) == "fp16"
-    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda *, including_emulation: True)
-    assert computes_in(Flags(), gpu) == "bf16"
-
-
-@pytest.mark.parametrize(("argv", "stops"), [([], True), (["--no-early-stopping"], False)])
-def test_run_json_says_whether_weak_trials_were_stopped(
-    corpus: Corpus, encoder: Encoder, tmp_path: Path, argv: list[str], stops: bool
-) -> None:
-    (tmp_path / "space.py").write_text(GOOD)
-    inputs = Inputs(load_space(tmp_path / "space.py"), corpus, encoder, Problem.of(corpus, encoder.shape))
-    flags = tyro.cli(Flags, args=argv, config=(tyro.conf.FlagCreatePairsOff,))
-    info = describe_run(flags, inputs, Shares(concurrent=1, threads=1, cpus=1, gpus=0))
-    assert info.early_stopping == stops
-    assert info.dev_size == {"sentiment": 24, "paraphrase": 24, "similarity": 24}
-
-
-def test_chance_is_what_one_prediction_for_all_scores(corpus: Corpus) -> None:
-    labels = {task.name: np.array([e.label for e in corpus.examples[task.name]["dev"]]) for task in corpus.tasks}
-    expected = {
-        task.name: max(score(task.metric, np.full(24, guess), labels[task.name]) for guess in range(5))
-        for task in corpus.tasks
-    }
-    assert chance(corpus) == pytest.approx(expected)
-    assert 0 == expected["similarity"] < expected["sentiment"] < expected["paraphrase"]
-
-
 def test_run_json_says_which_encoder_was_pretrained_further(
     corpus: Corpus, encoder: Encoder, tokens: Tokens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("model.training.cores.usable_cores", lambda: 1)
     (tmp_path / "space.py").write_text(GOOD)
-    inputs = Inputs(load_space(tmp_path / "space.py"), corpus, encoder, Problem.of(corpus, encoder.shape))
+    inputs = Inputs(load_space(tmp_path / "space.py"), corpus, {}, encoder.name, Problem.of(corpus, encoder.shape))
     flags, shares = Flags(pretrain_epochs=2), Shares(concurrent=1, threads=1, cpus=1, gpus=0)
-    before = describe_run(flags, inputs, shares)
+    before = describe_run(flags, inputs, encoder, shares)
     assert (before.pretrain_epochs, before.pretrained_from) == (2, None)
     folder = tmp_path / "encoder"
     further, info = pretrained(flags, encoder, tokens, before, folder, make_console())
@@ -155,6 +108,70 @@ def test_a_run_that_exists(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     (tmp_path / "real").mkdir()
     said = refused(capsys, "--run", "real", "--runs-dir", str(tmp_path))
     assert said == f"error: {tmp_path}/real exists; name another run with --run\n"
+    run = create(tmp_path, "begun")
+    said = refused(capsys, "--run", "begun", "--runs-dir", str(tmp_path))
+    go_on = f"go on with it by {resume_command(run)}"
+    assert said == f"error: {tmp_path}/begun exists; {go_on}, or name another run with --run\n"
+
+
+def finished(runs: Path, name: str) -> RunFolder:
+    """A run all of whose trials have ended."""
+    run = create(runs, name)
+    with Ledger(run.ledger) as ledger:
+        for trial in ("t001", "t002", "t003"):
+            ledger.append(suggested(trial))
+            ledger.append(report(trial))
+            ledger.append(End(trial=trial, state="completed"))
+    return run
+
+
+def test_a_resume_of_what_is_not_there(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    said = refused(capsys, "--resume", "--runs-dir", str(tmp_path))
+    assert said == f"error: {tmp_path}: no runs here; python -m search.run starts one\n"
+    create(tmp_path, "monday")
+    said = refused(capsys, "--resume", "mondy", "--runs-dir", str(tmp_path))
+    assert said == f"error: {tmp_path}: no run called 'mondy'; did you mean monday?\n"
+
+
+@pytest.mark.parametrize("name", [(), ("monday",)])
+def test_a_resume_with_nothing_left_to_do(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, name: tuple[str, ...]
+) -> None:
+    run = finished(tmp_path, "monday")
+    before = run.ledger.read_bytes()
+    assert main(["--resume", *name, "--runs-dir", str(tmp_path)]) == 0
+    said = "monday: all 3 trials have ended; --trials N with a larger N goes on with more\n"
+    assert capsys.readouterr() == (said, "")
+    assert run.ledger.read_bytes() == before
+
+
+def test_a_resume_of_a_run_that_is_written_to(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    run = finished(tmp_path, "monday")
+    with locked(run.lock, "the run"):
+        said = refused(capsys, "--resume", "monday", "--runs-dir", str(tmp_path))
+    assert said.startswith(f"error: the run {run.path} is in use by process ")
+
+
+def test_a_resume_of_a_damaged_ledger_falls_back_to_what_is_whole(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run = finished(tmp_path, "monday")
+    whole = run.ledger.read_bytes()
+    run.ledger.write_bytes(whole + b"{}\n" + whole[:100])
+    assert main(["--resume", "--runs-dir", str(tmp_path)]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == (
+        f"{run.ledger}:10: the ledger is damaged: its checksum does not fit; going on from the line before, the whole "
+        "file is kept as ledger.damaged-1.jsonl"
+    )
+    assert second.startswith("monday: all 3 trials have ended")
+    assert run.ledger.read_bytes() == whole
+
+
+def test_a_resume_on_data_that_has_changed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    create(tmp_path, "monday")  # whose fingerprints are made up
+    said = refused(capsys, "--resume", "--runs-dir", str(tmp_path))
+    assert said == "error: demo has changed since the run began: its fingerprint differs\n"
 
 
 def test_a_bad_space_is_refused_before_ray_and_run_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from model.data.tokens import tokenize
 from model.network.pretrained import read_encoder
 from model.training.checkpoint import load_state
 from model.training.loop import train
-from search.run_folder import next_command, open_run, watch_command
+from search.run_folder import next_command, open_run, resume_command, watch_command
 from tests.search.scripted_run import SPACE
 from tests.support import write_corpus
 
@@ -32,27 +32,28 @@ def test_ray_optuna_and_ledger_agree_on_how_trials_ended(tmp_path: Path) -> None
         "t003": "diverged",
         "t004": "failed",
         "t005": "failed",
-        "t006": "completed",
-        "t007": "stopped",
-        "t008": "failed",
+        "t006": "failed",
+        "t007": "completed",
+        "t008": "stopped",
     }
-    assert found["ray"] == {
-        name: "ERROR" if state == "failed" else "TERMINATED" for name, state in found["ledger"].items()
-    }
+    dead = {"t005", "t006"}
+    assert found["ray"] == {name: "ERROR" if name in dead else "TERMINATED" for name in found["ledger"]}
+    assert found["retries"] == {"t005": ["died"] * 3, "t006": ["died"] * 3, "t007": ["died"]}
     assert found["optuna"] == {
         "t001": ["COMPLETE", 0.6, [[1, 0.3], [2, 0.5], [3, 0.5], [4, 0.6]]],
         "t002": ["PRUNED", 0.4, [[1, 0.4], [2, 0.4]]],
         "t003": ["PRUNED", None, []],
         "t004": ["FAIL", None, []],
         "t005": ["FAIL", None, []],
-        "t006": ["COMPLETE", 0.9, [[1, 0.9], [2, 0.9], [3, 0.9], [4, 0.9]]],
-        "t007": ["PRUNED", 0.6, [[1, 0.1], [2, 0.6]]],
-        "t008": ["FAIL", None, []],
+        "t006": ["FAIL", None, []],
+        "t007": ["COMPLETE", 0.9, [[1, 0.9], [2, 0.9], [3, 0.9], [4, 0.9]]],
+        "t008": ["PRUNED", 0.6, [[1, 0.1], [2, 0.6]]],
         "t009": ["FAIL", None, []],
     }, "the ninth draw broke the space, and was never a trial"
     assert found["errors"]["t004"] == ["ZeroDivisionError", "as the script has it"]
-    assert found["errors"]["t005"][0] == "ActorDiedError"
-    assert found["errors"]["t008"] == ["MemoryError", "no room for a model"]
+    assert found["errors"]["t005"][0] == "ProcessDied"
+    assert found["errors"]["t006"][0] == "ProcessDied"
+    assert "MemoryError: no room for a model" in found["tracebacks"]["t006"]
     line = SPACE[: SPACE.index("    head = HeadConfig")].count("\n") + 1
     assert found["error"].startswith(f"{tmp_path}/space.py:{line}: HeadConfig.dropout = 1.1: allowed is a number from")
 
@@ -84,6 +85,7 @@ def test_a_search_on_the_demo(tmp_path: Path, more: tuple[str, ...], states: set
         _, values = load_state(run.checkpoint(trial.name))
         assert values["epoch"] == trial.best.epoch, "the checkpoint is that of the best epoch"
         assert len(list(run.trial(trial.name).glob("events.out.tfevents.*"))) == 1
+        assert run.states(trial.name) == [], "what has ended needs no state"
     lines = done.stdout.splitlines()
     assert sum("  overall " in line for line in lines) == sum(len(t.reports) for t in trials)
     assert f"Next:  {next_command(run)}" in lines
@@ -140,4 +142,6 @@ def test_control_c_stops_all_and_shows_the_leaderboard(tmp_path: Path) -> None:
     assert errors == ""
     assert "Stopping all trials; once more to break off." in said
     assert "Leaderboard" in said
-    assert open_run(tmp_path, "small").trials()[0].state == "running", "it has not ended: it was interrupted"
+    run = open_run(tmp_path, "small")
+    assert f"Go on: {resume_command(run)}" in said
+    assert run.trials()[0].state == "running", "it has not ended: it was interrupted"

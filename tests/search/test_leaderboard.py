@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from search.leaderboard import leaderboard_table, parameter_count
-from search.ledger import End, Ledger, TrialRecord, leaderboard
+from search.ledger import Ledger
 from search.progress import LiveTable
+from search.records import End, TrialRecord, leaderboard
 from tests.search.events import TASKS, report, suggested
 
 
@@ -56,9 +57,10 @@ def test_figures_are_never_squeezed(ranked: list[TrialRecord], width: int, heads
 
 
 @pytest.mark.parametrize("width", [80, 105])
-def test_nor_are_they_while_a_run_goes_on(ranked: list[TrialRecord], width: int) -> None:
+@pytest.mark.usefixtures("ranked")
+def test_nor_are_they_while_a_run_goes_on(ledger: Ledger, width: int) -> None:
     console = Console(file=io.StringIO(), width=width, height=30, force_terminal=True, color_system=None)
-    with LiveTable(console, {record.name: record for record in ranked}, TASKS, trials=20, epochs=12):
+    with LiveTable(console, ledger.history, TASKS, trials=20, epochs=12):
         pass
     text = console.file.getvalue()  # type: ignore[attr-defined]
     row = next(cells(line) for line in text.splitlines() if "t001" in line)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
-from search.ledger import Decision, End, Event, Ledger, TrialError, leaderboard
+from search.ledger import Ledger
 from search.progress import LiveTable, PlainLines, clock, progress, seconds_left, summary
+from search.records import Decision, End, History, Reason, Retry, Session, TrialError, TrialEvent, leaderboard
 from tests.search.events import TASKS, report, suggested
 
 ERROR = TrialError(type="ValueError", message="[boom]\nmore", traceback="...")
-EVENTS: list[Event] = [
+FAILURE = End(trial="t004", state="failed", error=ERROR)
+EVENTS: list[TrialEvent] = [
     suggested("t001", "point baseline"),
     suggested("t002"),
     report("t001", 1, 0.5),
@@ -24,7 +27,7 @@ EVENTS: list[Event] = [
     suggested("t003"),
     End(trial="t003", state="diverged"),
     suggested("t004"),
-    End(trial="t004", state="failed", error=ERROR),
+    FAILURE,
     suggested("t005"),
     report("t005", 1, 0.6),
 ]
@@ -39,7 +42,7 @@ def filled(ledger: Ledger) -> Ledger:
 
 def test_a_pipe_gets_a_line_for_each_report_and_end(ledger: Ledger) -> None:
     console = Console(file=io.StringIO(), width=40)
-    shown = progress(console, ledger.records, TASKS, trials=6, epochs=2)
+    shown = progress(console, ledger.history, TASKS, trials=6, epochs=2)
     assert isinstance(shown, PlainLines)
     ledger.listen(shown)
     with shown:
@@ -64,10 +67,10 @@ def test_a_pipe_gets_a_line_for_each_report_and_end(ledger: Ledger) -> None:
 
 def test_a_terminal_gets_a_table(filled: Ledger) -> None:
     console = Console(file=io.StringIO(), width=110, height=30, force_terminal=True, color_system=None)
-    shown = progress(console, filled.records, TASKS, trials=6, epochs=2)
+    shown = progress(console, filled.history, TASKS, trials=6, epochs=2)
     assert isinstance(shown, LiveTable)
     with shown:
-        shown(EVENTS[11], filled.records["t004"])
+        shown(FAILURE, filled.records["t004"])
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "t004  failed: ValueError: [boom]" in text
     rows = [line.replace("│", " ").split() for line in text.splitlines() if "│" in line]
@@ -83,7 +86,7 @@ def test_a_terminal_gets_a_table(filled: Ledger) -> None:
 
 def test_a_low_terminal_shows_what_runs_and_the_best(filled: Ledger) -> None:
     console = Console(file=io.StringIO(), width=100, height=8, force_terminal=True, color_system=None)
-    with progress(console, filled.records, TASKS, trials=6, epochs=2):
+    with progress(console, filled.history, TASKS, trials=6, epochs=2):
         pass
     names = [line.split()[1] for line in console.file.getvalue().splitlines() if line.startswith("│")]  # type: ignore[attr-defined]
     assert names[:3] == ["t005", "t001", "t002"]
@@ -96,6 +99,46 @@ def test_time_left_goes_by_the_epochs_that_trials_took(filled: Ledger) -> None:
     assert seconds_left(ranked, trials=6, epochs=2, elapsed=40) == pytest.approx((0.5 + 0.75) * 10)
     assert seconds_left([], trials=6, epochs=2, elapsed=40) is None
     assert summary([], 6, 2, 3.0) == "0 of 6 trials ended · 0:03 gone"
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        ("died", "its process died (boom): taken up again"),
+        ("hung", "it hung (boom): taken up again"),
+        ("memory", "out of memory (boom): taken up again, now with half the micro-batch"),
+        ("damaged", "its saved state is damaged (boom): taken up again"),
+    ],
+)
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_trial_that_is_taken_up_again(ledger: Ledger, reason: Reason, text: str, terminal: bool) -> None:
+    console = Console(file=io.StringIO(), width=120, force_terminal=terminal, color_system=None)
+    ledger.append(suggested("t001"))
+    with progress(console, ledger.history, TASKS, trials=1, epochs=2) as shown:
+        ledger.listen(shown)
+        error = TrialError(type="Died", message="boom\nmore", traceback="...")
+        ledger.append(Retry(trial="t001", reason=reason, error=error))
+    assert f"t001  {text}\n" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_without_a_number_of_trials_there_is_no_time_left(filled: Ledger) -> None:
+    ranked = leaderboard(filled.records.values())
+    assert seconds_left(ranked, trials=None, epochs=2, elapsed=40) is None
+    assert summary(ranked, None, 2, 40.0) == (
+        "best so far 0.6000 (t005) · 4 trials ended (1 completed, 1 stopped, 1 diverged, 1 failed) · 0:40 gone"
+    )
+    assert summary([], None, 2, 3.0) == "0 trials ended · 0:03 gone"
+
+
+def test_a_resumed_run_counts_the_time_it_took_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    history = History(
+        [Session(setup_seconds=60.0, time=0.0), suggested(), End(trial="t001", state="diverged", time=3601.0)]
+    )
+    console = Console(file=io.StringIO(), width=110, height=30, force_terminal=True, color_system=None)
+    monkeypatch.setattr("search.progress.time", SimpleNamespace(monotonic=lambda: 5.0))
+    with progress(console, history, TASKS, trials=2, epochs=2):
+        pass
+    assert "1 of 2 trials ended (1 diverged) · 1:01:01 gone" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3661, "1:01:01")])

@@ -21,6 +21,8 @@ def machine(*counts: int) -> Machine:
         (8, 0, 20, None, None, (2, 4, 4, 0)),
         (64, 0, 20, None, None, (16, 4, 4, 0)),
         (8, 0, 1, None, None, (1, 8, 8, 0)),
+        (8, 0, None, None, None, (2, 4, 4, 0)),
+        (16, 2, None, None, 3, (6, 2, 2, 0.3333)),
         (8, 0, 20, 3, None, (3, 2, 2, 0)),
         (8, 0, 20, 8, None, (8, 1, 1, 0)),
         (16, 1, 20, None, None, (1, 16, 16, 1)),
@@ -31,7 +33,7 @@ def machine(*counts: int) -> Machine:
     ],
 )
 def test_shares(
-    cores: int, gpus: int, trials: int, concurrent: int | None, per_gpu: int | None, expected: tuple[float, ...]
+    cores: int, gpus: int, trials: int | None, concurrent: int | None, per_gpu: int | None, expected: tuple[float, ...]
 ) -> None:
     shares = share(machine(cores, gpus), trials, concurrent, per_gpu)
     assert (shares.concurrent, shares.threads, shares.cpus, shares.gpus) == expected

@@ -19,6 +19,7 @@ from search.run_folder import (
     newest_run,
     next_command,
     open_run,
+    resume_command,
     versions,
 )
 from tests.search.events import report, suggested
@@ -29,6 +30,8 @@ INFO = RunInfo(
     space="spaces/full.py",
     data="demo",
     data_fingerprint="d",
+    skipped_rows={},
+    dev_rows_in_train={"sentiment": 2},
     encoder="demo",
     encoder_fingerprint="e",
     pretrain_epochs=0,
@@ -37,6 +40,7 @@ INFO = RunInfo(
     dev_size={"sentiment": 24},
     chance={"sentiment": 0.25},
     trials=3,
+    budget=None,
     epochs=2,
     epoch_examples=48,
     early_stopping=True,
@@ -77,16 +81,31 @@ def test_a_trial_has_a_folder_of_its_own(tmp_path: Path) -> None:
     run.write_config("t001", {"head": {"dropout": 0.1}})
     assert json.loads((tmp_path / "first/trials/t001/config.json").read_text()) == {"head": {"dropout": 0.1}}
     assert run.checkpoint("t001") == tmp_path / "first/trials/t001/best"
+    assert run.pulse("t001") == tmp_path / "first/trials/t001/pulse"
+    assert (run.state("t001"), run.states("t001")) == (tmp_path / "first/trials/t001/state", [])
+    for name in ("state", "state.before", "best"):
+        (run.trial("t001") / name).mkdir()
+    assert {path.name for path in run.states("t001")} == {"state", "state.before"}
 
 
 def test_a_name_can_be_taken_once(tmp_path: Path) -> None:
-    create(tmp_path, "first")
-    message = f"{tmp_path}/first exists; name another run with --run"
+    go_on = f"go on with it by {resume_command(create(tmp_path, 'first'))}"
+    message = f"{tmp_path}/first exists; {go_on}, or name another run with --run"
     with refused(message):
         create(tmp_path, "first")
     with refused(message):
         check_name(tmp_path, "first")
+    (tmp_path / "no-run").mkdir()
+    with refused(f"{tmp_path}/no-run exists; name another run with --run"):
+        check_name(tmp_path, "no-run")
     check_name(tmp_path, default_name())
+
+
+def test_a_run_is_described_anew_when_it_is_resumed(tmp_path: Path) -> None:
+    run = create(tmp_path, "first")
+    run.write_info(dataclasses.replace(INFO, trials=None, budget="2h"))
+    assert run.info() == dataclasses.replace(INFO, trials=None, budget="2h")
+    assert {path.name for path in run.path.iterdir()} == {"run.json", "space.py", "trials"}
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../up", ".hidden", "-x", "a b"])
@@ -150,12 +169,14 @@ def test_programs_are_named_as_the_shell_finds_them(tmp_path: Path, monkeypatch:
     assert as_typed("other") == "other"
 
 
-def test_the_next_command_says_where_the_run_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_say_where_the_run_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.run_folder.as_typed", lambda program: program)
     monkeypatch.chdir(tmp_path)
-    assert next_command(create(Path("runs"), "one")) == "python -m analysis.best one --refit"
-    elsewhere = next_command(create(Path("my runs"), "two"))
-    assert elsewhere == f"python -m analysis.best two --refit --runs-dir '{tmp_path}/my runs'"
+    usual, elsewhere = create(Path("runs"), "one"), create(Path("my runs"), "two")
+    assert next_command(usual) == "python -m analysis.best one --refit"
+    assert resume_command(usual) == "python -m search.run --resume one"
+    assert next_command(elsewhere) == f"python -m analysis.best two --refit --runs-dir '{tmp_path}/my runs'"
+    assert resume_command(elsewhere) == f"python -m search.run --resume two --runs-dir '{tmp_path}/my runs'"
 
 
 def test_a_run_that_is_not_there(tmp_path: Path) -> None:

@@ -1,131 +1,185 @@
-"""ASHA's decisions, and what the ledger has of them. Ray is not started."""
+"""Ray's side of the judge: outcomes in, Ray's decisions out, deaths counted. Ray is not started."""
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import cloudpickle
 import pytest
-from ray.exceptions import RayTaskError
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from search.ledger import Decision, Ledger
-from search.scheduler import Asha
+from search.budget import Budget
+from search.halt import Halt
+from search.judge import Judge
+from search.ledger import Ledger
+from search.records import End, Retry
+from search.scheduler import JudgedTrials
+from search.trainable import DiskFull, Outcome
 from tests.search.events import report, suggested
+from tests.search.scripted import ERROR
 
-STOP, CONTINUE = TrialScheduler.STOP, TrialScheduler.CONTINUE
+STOP, CONTINUE, NOOP = TrialScheduler.STOP, TrialScheduler.CONTINUE, TrialScheduler.NOOP
+DIED = "The actor died unexpectedly before finishing this task.\n\tclass_name: MinbertTrial\n"
+OUT_OF_MEMORY = "Task was killed due to the node running low on memory.\nMemory on the node was 31.1GB.\n"
 
 
-class Trials:
-    """Fake trials of Ray's that report to a real scheduler."""
+class FakeTrial(Trial):
+    """Ray's own, whose process dies in words."""
 
-    def __init__(self, ledger: Ledger, epochs: int, *, early_stopping: bool = True) -> None:
+    def __init__(self, name: str, folder: Path) -> None:
+        super().__init__("MinbertTrial", config={"trial": name, "micro_batches": 1}, stub=True)
+        self._folder = folder
+
+    @property
+    def error_file(self) -> str | None:
+        return str(self._folder / "error.txt") if (self._folder / "error.txt").exists() else None
+
+    def dies(self, words: str) -> None:
+        self.run_metadata.num_failures += 1
+        with (self._folder / "error.txt").open("a") as file:
+            file.write(f"Failure # {self.num_failures} (occurred at 2026-01-01)\n{words}\n")
+
+
+class Run:
+    """A run that was begun or resumed, of one trial."""
+
+    def __init__(self, ledger: Ledger, folder: Path, epochs: int = 3) -> None:
         self.ledger = ledger
-        self.asha = Asha(ledger, epochs, early_stopping=early_stopping)
-        self.trials: dict[str, Any] = {}
+        self.halt = Halt(Budget(), ledger.history, on_interrupt=lambda: None)
+        self.scheduler = JudgedTrials(Judge(ledger, epochs, early_stopping=True), self.halt)
+        self.trial = FakeTrial("t001", folder)
+        self.controller: Any = None
+        if "t001" not in ledger.records:
+            ledger.append(suggested("t001"))
+        self.scheduler.on_trial_add(self.controller, self.trial)
 
-    def report(self, name: str, best: float | None) -> str:
-        """The decision on the trial's next epoch; None is a divergence."""
-        if name not in self.trials:
-            self.trials[name] = SimpleNamespace(trial_id=f"ray-{name}", config={"trial": name})
-            self.ledger.append(suggested(name))
-            self.asha.on_trial_add(None, self.trials[name])  # type: ignore[arg-type]
-        epoch = self.ledger.records[name].epoch + 1
-        made = None if best is None else report(name, epoch, best)
-        result = {"epoch": epoch, "best": best, "report": made}
-        action = self.asha.on_trial_result(None, self.trials[name], result)
-        if action == STOP:  # what Ray's controller does next
-            self.asha.on_trial_complete(None, self.trials[name], result)
-        return action
+    def says(self, outcome: Outcome) -> str:
+        return self.scheduler.on_trial_result(self.controller, self.trial, {"outcome": outcome})
 
-    def states(self) -> dict[str, str]:
-        return {name: record.state for name, record in self.ledger.records.items()}
+    def dies(self, words: str = DIED) -> bool:
+        """What Ray's controller does with a death. Whether the trial begins again."""
+        self.trial.dies(words)
+        goes_on = self.trial.should_recover()
+        self.scheduler.on_trial_error(self.controller, self.trial)
+        if goes_on:
+            self.scheduler.on_trial_add(self.controller, self.trial)
+        return goes_on
 
+    @property
+    def retries(self) -> list[Retry]:
+        return self.ledger.records["t001"].retries
 
-def decision(trial: str, epoch: int, action: str, rung: int | None, cutoff: object) -> tuple[object, ...]:
-    return (trial, epoch, action, rung, cutoff)
-
-
-def decisions(ledger: Ledger) -> list[tuple[object, ...]]:
-    found: list[Decision] = [d for record in ledger.records.values() for d in record.decisions]
-    return [decision(d.trial, d.epoch, d.action, d.rung, d.cutoff) for d in found]
-
-
-def test_below_the_top_third_at_a_rung_is_stopped(ledger: Ledger) -> None:
-    trials = Trials(ledger, epochs=7)
-    assert [trials.report("t001", best) for best in (0.1, 0.5, 0.5, 0.6, 0.6, 0.6, 0.7)] == [CONTINUE] * 6 + [STOP]
-    assert [trials.report("t002", best) for best in (0.4, 0.4)] == [CONTINUE, STOP]
-    assert [trials.report("t003", best) for best in (0.0, 0.8, 0.8)] == [CONTINUE] * 3
-    assert trials.states() == {"t001": "completed", "t002": "stopped", "t003": "running"}
-    two_thirds_of_the_way = pytest.approx(0.4 + (0.5 - 0.4) * 2 / 3)
-    assert decisions(ledger) == [
-        decision("t001", 1, "continue", None, None),
-        decision("t001", 2, "continue", 2, None),
-        *(decision("t001", epoch, "continue", None, None) for epoch in (3, 4, 5)),
-        decision("t001", 6, "continue", 6, None),
-        decision("t002", 1, "continue", None, None),
-        decision("t002", 2, "stop", 2, 0.5),
-        decision("t003", 1, "continue", None, None),
-        decision("t003", 2, "continue", 2, two_thirds_of_the_way),
-        decision("t003", 3, "continue", None, None),
-    ]
+    @property
+    def state(self) -> str:
+        return self.ledger.records["t001"].state
 
 
-@pytest.mark.parametrize("epochs", [1, 2])
-def test_a_budget_within_the_grace_period_stops_nothing(ledger: Ledger, epochs: int) -> None:
-    trials = Trials(ledger, epochs)
-    for name in ("t001", "t002"):
-        for epoch in range(1, epochs + 1):
-            action = trials.report(name, 0.5 if name == "t001" else 0.1)
-            assert action == (STOP if epoch == epochs else CONTINUE)
-    assert trials.states() == {"t001": "completed", "t002": "completed"}
+@pytest.fixture
+def run(ledger: Ledger, tmp_path: Path) -> Run:
+    return Run(ledger, tmp_path)
 
 
-def test_without_early_stopping_the_weakest_trial_trains_to_its_end(ledger: Ledger) -> None:
-    trials = Trials(ledger, epochs=7, early_stopping=False)
-    for name, best in (("t001", 0.9), ("t002", 0.1)):
-        assert [trials.report(name, best) for _ in range(7)] == [CONTINUE] * 6 + [STOP]
-    assert [trials.report("t003", best) for best in (0.1, None)] == [CONTINUE, STOP]
-    assert trials.states() == {"t001": "completed", "t002": "completed", "t003": "diverged"}
-    assert {(d.action, d.rung) for record in ledger.records.values() for d in record.decisions} == {("continue", None)}
+def test_each_outcome_has_its_decision(run: Run) -> None:
+    assert run.says(report(epoch=1)) == CONTINUE
+    assert run.says(Retry(trial="t001", reason="damaged", error=ERROR)) == CONTINUE
+    assert run.says(report(epoch=1)) == CONTINUE, "repeated"
+    assert run.says(report(epoch=2)) == CONTINUE
+    assert run.says(report(epoch=3)) == STOP
+    assert (run.state, run.ledger.records["t001"].epoch) == ("completed", 3)
 
 
-def test_a_divergence_leaves_the_rungs_as_they_were(ledger: Ledger) -> None:
-    trials = Trials(ledger, epochs=4)
-    assert [trials.report("t001", best) for best in (0.5, None)] == [CONTINUE, STOP]
-    assert [trials.report("t002", best) for best in (0.1, 0.1)] == [CONTINUE, CONTINUE], "first at the rung"
-    assert trials.states() == {"t001": "diverged", "t002": "running"}
-    assert ledger.records["t001"].epoch == 1
+@pytest.mark.parametrize("state", ["diverged", "failed"])
+def test_a_trial_that_went_wrong_by_its_own_word_is_stopped(run: Run, state: Any) -> None:
+    error = ERROR if state == "failed" else None
+    assert run.says(End(trial="t001", state=state, error=error)) == STOP
+    assert (run.state, run.ledger.records["t001"].error) == (state, error)
 
 
-def test_a_report_is_on_disk_before_ray_hears_the_decision(ledger: Ledger) -> None:
-    order: list[str] = []
-    ledger.listen(lambda event, record: order.append(type(event).__name__))
-    trials = Trials(ledger, epochs=2)
-    trials.report("t001", 0.5)
-    trials.report("t001", 0.6)
-    assert order == ["Suggested", "Report", "Decision", "Report", "End"]
+def test_a_trial_whose_process_dies_is_taken_up_three_times(run: Run) -> None:
+    assert [run.dies() for _ in range(3)] == [True] * 3
+    assert [(retry.reason, retry.error.type) for retry in run.retries] == [("died", "ProcessDied")] * 3
+    assert run.retries[-1].error.message == "The actor died unexpectedly before finishing this task."
+    assert run.retries[-1].error.traceback.count("died") == 1, "of the last death alone"
+    assert not run.dies()
+    assert run.state == "failed"
+    error = run.ledger.records["t001"].error
+    assert error is not None
+    assert error.type == "ProcessDied"
 
 
-@pytest.mark.parametrize("with_cause", [True, False])
-def test_a_failure_keeps_type_message_and_traceback(ledger: Ledger, tmp_path: Path, with_cause: bool) -> None:
-    trials = Trials(ledger, epochs=2)
-    trials.report("t001", 0.5)
-    (tmp_path / "error.txt").write_text("Failure # 1\nsomething in Ray broke\n")
-    error = RayTaskError("step", "Traceback ...\nValueError: boom", ValueError("boom"), "x", 1, "127.0.0.1")
-    with (tmp_path / "error.pkl").open("wb") as file:
-        cloudpickle.dump(error.as_instanceof_cause(), file)
-    trials.trials["t001"].error_file = str(tmp_path / "error.txt")
-    trials.trials["t001"].pickled_error_file = str(tmp_path / "error.pkl") if with_cause else None
-    trials.asha.on_trial_error(None, trials.trials["t001"])
-    found = ledger.records["t001"].error
-    assert ledger.records["t001"].state == "failed"
-    assert found is not None
-    if with_cause:
-        assert (found.type, found.message) == ("ValueError", "boom")
-        assert "ValueError: boom" in found.traceback
-        assert "\x1b" not in found.traceback
-    else:
-        assert (found.type, found.message) == ("RayError", "something in Ray broke")
+def test_progress_between_its_deaths_gives_it_no_more(run: Run) -> None:
+    run.dies()
+    run.says(report(epoch=1))
+    run.dies()
+    run.says(report(epoch=2))
+    assert run.dies()
+    assert not run.dies()
+
+
+def test_deaths_are_counted_over_a_resume(tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    with Ledger(tmp_path / "run.jsonl") as ledger:
+        before = Run(ledger, tmp_path / "first")
+        assert [before.dies() for _ in range(2)] == [True] * 2
+    with Ledger(tmp_path / "run.jsonl") as ledger:
+        after = Run(ledger, tmp_path / "second")
+        assert after.dies()
+        assert not after.dies()
+        assert after.state == "failed"
+
+
+def test_memory_that_ran_out_gets_one_chance_with_less(run: Run) -> None:
+    assert run.dies(OUT_OF_MEMORY)
+    assert run.trial.config["micro_batches"] == 2
+    assert [(retry.reason, retry.error.type) for retry in run.retries] == [("memory", "OutOfMemoryError")]
+    assert not run.dies(OUT_OF_MEMORY)
+    assert run.state == "failed"
+    error = run.ledger.records["t001"].error
+    assert error is not None
+    assert error.type == "OutOfMemoryError"
+
+
+def test_a_trial_that_said_itself_that_memory_ran_out_has_had_its_chance(run: Run) -> None:
+    assert run.says(Retry(trial="t001", reason="memory", error=ERROR)) == CONTINUE
+    assert not run.dies()
+    assert run.state == "failed"
+
+
+def test_a_trial_that_hangs_is_told_from_one_that_dies(run: Run) -> None:
+    run.scheduler.will_be_killed("t001", 71.4)
+    assert run.dies()
+    assert (run.retries[0].reason, run.retries[0].error.type) == ("hung", "Hung")
+    assert run.retries[0].error.message == "no progress for 71 s: terminated, then killed"
+    run.dies()
+    assert run.retries[1].reason == "died", "the next death has a cause of its own"
+    run.dies()
+    run.scheduler.will_be_killed("t001", 60.0)
+    assert not run.dies()
+    error = run.ledger.records["t001"].error
+    assert error is not None
+    assert (run.state, error.type) == ("failed", "Hung")
+
+
+def test_a_full_disk_halts_all_and_leaves_the_trial_as_it_was(run: Run, tmp_path: Path) -> None:
+    run.says(report(epoch=1))
+    assert run.says(DiskFull(errno.ENOSPC, "No space left on device", tmp_path)) == NOOP
+    assert run.halt.cause == "error"
+    assert str(run.halt.error) == f"[Errno 28] No space left on device: '{tmp_path}'"
+    assert (run.state, run.ledger.records["t001"].epoch) == ("running", 1)
+
+
+def test_what_the_ledger_can_not_take_does_not_happen(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+
+    def fail(event: object) -> None:
+        raise full
+
+    monkeypatch.setattr(run.ledger, "append", fail)
+    assert run.says(report(epoch=1)) == NOOP
+    assert (run.halt.cause, run.halt.error) == ("error", full)
+    run.dies()
+    assert run.halt.error is full
+    assert (run.state, run.retries) == ("running", [])

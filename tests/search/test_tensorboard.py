@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
 
-from search.ledger import End, Ledger
+from search.ledger import Ledger
+from search.records import End, Session, TrialEvent
 from search.run_folder import RunFolder
 from search.tensorboard import TensorBoard
 from tests.search.events import report, suggested
@@ -25,7 +27,6 @@ def events(tmp_path: Path, ledger: Ledger) -> EventAccumulator:
     ledger.append(report("t001", 1, 0.5))
     ledger.append(report("t001", 2, 0.4, best=0.5))
     ledger.append(End(trial="t001", state="completed"))
-    board.close()
     assert [path.name[:19] for path in (tmp_path / "trials/t002").iterdir()] == ["events.out.tfevents"]
     return EventAccumulator(str(tmp_path / "trials/t001")).Reload()
 
@@ -56,3 +57,73 @@ def test_parameters_are_a_row_of_the_hparams_table(events: EventAccumulator) -> 
         "pooling": "mean",
     }
     assert metadata.SESSION_END_INFO_TAG in content
+
+
+CURVES: list[TrialEvent] = [
+    suggested("t001", **PARAMS),
+    report("t001", 1, 0.5),
+    suggested("t002", **PARAMS),
+    report("t001", 2, 0.4, best=0.5),
+    report("t002", 1, 0.7),
+    End(trial="t001", state="completed"),
+    End(trial="t002", state="stopped"),
+]
+
+
+def drawn(run: RunFolder, trial: str) -> tuple[dict[str, list[tuple[int, float]]], set[str]]:
+    """A trial's curves, and its marks in the HParams table; of all its files together, as TensorBoard has it."""
+    found = EventAccumulator(str(run.trial(trial))).Reload()
+    curves = {tag: [(event.step, event.value) for event in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
+    return curves, set(found.PluginTagToContent(metadata.PLUGIN_NAME))
+
+
+def write(path: Path, events: list[TrialEvent]) -> RunFolder:
+    """A driver that goes on where the last one was, and ends after these events."""
+    run = RunFolder(path)
+    path.mkdir(exist_ok=True)
+    with Ledger(run.ledger) as ledger:
+        ledger.append(Session())
+        board = TensorBoard(run)
+        board.take_up(ledger.history)
+        ledger.listen(board)
+        for event in events:
+            ledger.append(event)
+    return run
+
+
+@pytest.mark.parametrize("count", range(len(CURVES) + 1))
+def test_a_resumed_run_draws_the_curves_of_one_that_was_not_killed(tmp_path: Path, count: int) -> None:
+    whole = write(tmp_path / "whole", CURVES)
+    resumed = write(tmp_path / "resumed", CURVES[:count])
+    for path in resumed.path.glob("trials/*/events.out.tfevents.*"):
+        with path.open("ab") as file:
+            file.write(b"\1\2\3")  # torn
+    if count:  # the file of the trial that the driver was at may lack anything
+        at = CURVES[count - 1]
+        for path in resumed.trial(at.trial).glob("events.out.tfevents.*"):
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    write(tmp_path / "resumed", CURVES[count:])
+    for trial in ("t001", "t002"):
+        assert drawn(resumed, trial) == drawn(whole, trial)
+
+
+def test_the_files_of_trials_that_had_ended_are_left_alone(tmp_path: Path) -> None:
+    run = write(tmp_path / "run", CURVES)
+    (before,) = run.trial("t001").glob("events.out.tfevents.*")
+    stat = before.stat()
+    write(tmp_path / "run", [])
+    (after,) = run.trial("t001").glob("events.out.tfevents.*")
+    assert (after, after.stat().st_mtime_ns, after.stat().st_ino) == (before, stat.st_mtime_ns, stat.st_ino)
+
+
+def test_a_full_disk_is_told_to_who_writes_the_ledger(
+    tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    ledger.listen(TensorBoard(RunFolder(tmp_path)))
+    ledger.append(suggested("t001"))
+    monkeypatch.setattr("search.tensorboard.RecordWriter.write", fail)
+    with pytest.raises(OSError, match="No space left on device"):
+        ledger.append(report("t001", 1, 0.5))

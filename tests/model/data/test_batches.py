@@ -29,7 +29,8 @@ def ragged(sequences) -> Ragged:
 
 
 def split_of(*slots) -> TokenizedSplit:
-    return TokenizedSplit(tuple(map(ragged, slots)), np.arange(len(slots[0]), dtype=np.float32))
+    rows = len(slots[0])
+    return TokenizedSplit(tuple(map(ragged, slots)), np.arange(rows, dtype=np.float32), np.zeros(rows, dtype=bool))
 
 
 def tokens_up_to(max_length: int) -> Tokens:

@@ -157,6 +157,8 @@ def test_holds_cs224n_looks_for_the_train_files(folder):
 
 
 HEADER = b"\tid\tsentence\tsentiment\r\n"
+HINT = " (--skip-bad-rows leaves such rows out)"
+QUOTES = "; a cell that begins with a quote ends with one, and has quotes doubled"
 
 
 @pytest.mark.parametrize(
@@ -166,19 +168,22 @@ HEADER = b"\tid\tsentence\tsentiment\r\n"
         (b"\tid\tsentence\r\n", ":1: no column 'sentiment' (tab-separated columns found: 'id', 'sentence')"),
         (b"id,sentence\n", ":1: no column 'id' (tab-separated columns found: 'id,sentence')"),
         (HEADER, ": no rows below the header"),
-        (HEADER + b"0\ta\tGood.\t4\r\n1\tb\tBad.\t\r\n", ":3: nothing in column 'sentiment'"),
-        (HEADER + b"0\ta\tGood.\t4\r\n1\tb\tBad.\r\n", ":3: nothing in column 'sentiment'"),
-        (HEADER + b"0\ta\t \t4\r\n", ":2: nothing in column 'sentence'"),
-        (HEADER + b"0\t\tGood.\t4\r\n", ":2: nothing in column 'id'"),
-        (HEADER + b'0\ta\t"one\r\ntwo"\t1\r\n1\tb\t\t1\r\n', ":4: nothing in column 'sentence'"),
-        (HEADER + b"0\ta\tA.\t1\r\n1\tb\tB.\t2\r\n2\ta\tC.\t3\r\n", ":4: id 'a' stands already in line 2"),
-        (HEADER + b"0\ta\t\xff.\t1\r\n", ": not UTF-8 text (invalid start byte at byte 28)"),
+        (HEADER + b"0\ta\tGood.\t4\r\n1\tb\tBad.\t\r\n", f":3: nothing in column 'sentiment'{HINT}"),
+        (HEADER + b"0\ta\tGood.\t4\r\n1\tb\tBad.\r\n", f":3: 3 fields in a row of 4 columns{HINT}"),
+        (HEADER + b"0\ta\t \t4\r\n", f":2: nothing in column 'sentence'{HINT}"),
+        (HEADER + b"0\t\tGood.\t4\r\n", f":2: nothing in column 'id'{HINT}"),
+        (HEADER + b'0\ta\t"one\r\ntwo"\t1\r\n1\tb\t\t1\r\n', f":4: nothing in column 'sentence'{HINT}"),
+        (HEADER + b"0\ta\tA.\t1\r\n1\tb\tB.\t2\r\n2\ta\tC.\t3\r\n", f":4: id 'a' stands already in line 2{HINT}"),
+        (HEADER + b"0\ta\t\xff.\t1\r\n", ":2: not UTF-8 text (invalid start byte)"),
         (
             HEADER + b'0\ta\t"A.\t1\r\n1\tb\tB.\t1\r\n',
-            ":2: not readable as tab-separated text (unexpected end of data)",
+            f":2: not readable as tab-separated text (unexpected end of data){QUOTES}",
         ),
-        (HEADER + b'0\ta\t"A" x.\t1\r\n', ":2: not readable as tab-separated text ('\t' expected after '\"')"),
-        (HEADER + b"0\ta\tA.\t1\tB.\r\n", ":2: 5 fields in a row of 4 columns"),
+        (
+            HEADER + b'0\ta\t"A" x.\t1\r\n',
+            f":2: not readable as tab-separated text ('\t' expected after '\"'){QUOTES}",
+        ),
+        (HEADER + b"0\ta\tA.\t1\tB.\r\n", f":2: 5 fields in a row of 4 columns{HINT}"),
     ],
 )
 def test_says_what_is_wrong_and_where(folder, content, text):
@@ -190,7 +195,7 @@ def test_says_what_is_wrong_and_where(folder, content, text):
 @pytest.mark.parametrize(
     ("stem", "allowed", "labels"),
     [
-        ("ids-sst", "a whole number from 0 to 4", ["5", "-1", "2.5", "good", "nan", "1e999", "0x1"]),
+        ("ids-sst", "a whole number from 0 to 4", ["5", "-1", "2.5", "good", "nan", "1e999", "0x1", "0_1", "٣"]),
         ("quora", "0 or 1", ["2", "0.5", "-1", "True", "NaN"]),
         ("sts", "a number from 0 to 5", ["5.1", "-0.1", "inf", "nan", "4,2"]),
     ],
@@ -200,7 +205,7 @@ def test_refuses_a_label(folder, stem, allowed, labels):
     for label in labels:
         first, second = folder.row(stem, "dev", 0), folder.row(stem, "dev", 1)
         folder.write(f"{stem}-dev", [HEADERS[stem], first, [*second[:-1], label]])
-        with refused(f"{path}:3: {HEADERS[stem][-1]} is {label!r}; allowed is {allowed}"):
+        with refused(f"{path}:3: {HEADERS[stem][-1]} is {label!r}; allowed is {allowed}{HINT}"):
             read_corpus(folder.name, ("dev",))
 
 
@@ -224,7 +229,7 @@ def test_says_that_the_folder_is_missing(tmp_path):
 def test_what_is_not_utf8_far_into_a_file_is_found_there(folder):
     rows = HEADER + b"".join(b"%d\tid%d\tGood.\t4\r\n" % (i, i) for i in range(2000))
     folder.write_bytes("ids-sst-dev", rows + b"x\tx\t\xff\t4\r\n")
-    text = f"{folder.path / 'ids-sst-dev.csv'}: not UTF-8 text (invalid start byte at byte {len(rows) + 4})"
+    text = f"{folder.path / 'ids-sst-dev.csv'}:2002: not UTF-8 text (invalid start byte)"
     with refused(text):
         read_corpus(folder.name, ("dev",))
 

@@ -137,7 +137,10 @@ def test_asks_only_for_what_it_reads(answers, hub):
 
 
 def test_refuses_another_model_type_before_its_weights_are_asked_for(answers, hub):
-    assert answers["org/roberta"] == "org/roberta: model_type is 'roberta'; only 'bert' can be fine-tuned here"
+    assert (
+        answers["org/roberta"]
+        == "org/roberta: model_type is 'roberta' in config.json; only 'bert' can be fine-tuned here"
+    )
     assert {file for repository, file in hub.asked if repository == "org/roberta"} == {"config.json"}
 
 

@@ -75,22 +75,31 @@ def forget_mask(values):
 @pytest.mark.parametrize(
     ("damage", "text"),
     [
-        (config(model_type="roberta"), "{folder}: model_type is 'roberta'; only 'bert' can be fine-tuned here"),
-        (config(model_type=None), "{folder}: model_type is None; only 'bert' can be fine-tuned here"),
+        (
+            config(model_type="roberta"),
+            "{folder}: model_type is 'roberta' in config.json; only 'bert' can be fine-tuned here",
+        ),
+        (config(model_type=None), "{folder}: model_type is None in config.json; only 'bert' can be fine-tuned here"),
         (
             config(position_embedding_type="relative_key"),
-            "{folder}: position_embedding_type is 'relative_key'; only 'absolute' is BERT's",
+            "{folder}: position_embedding_type is 'relative_key' in config.json; only 'absolute' is BERT's",
         ),
         (
             config(hidden_act="silu"),
-            "{folder}: hidden_act is 'silu'; known are gelu, gelu_new, gelu_pytorch_tanh, relu",
+            "{folder}: hidden_act is 'silu' in config.json; known are gelu, gelu_new, gelu_pytorch_tanh, relu",
         ),
-        (config(hidden_size=None), "{folder}: hidden_size is None in config.json; allowed is a whole number from 1"),
+        (
+            config(hidden_size=None),
+            "{folder}: hidden_size is None in config.json; allowed is a whole number from 1 to 10000000",
+        ),
         (
             config(num_hidden_layers=0),
-            "{folder}: num_hidden_layers is 0 in config.json; allowed is a whole number from 1",
+            "{folder}: num_hidden_layers is 0 in config.json; allowed is a whole number from 1 to 10000000",
         ),
-        (config(num_attention_heads=3), "{folder}: hidden_size 16 is no multiple of 3 heads"),
+        (
+            config(num_attention_heads=3),
+            "{folder}: num_attention_heads is 3 in config.json; allowed is what divides hidden_size, 16",
+        ),
         (
             delete("config.json"),
             "{folder}/config.json: no such file; an encoder folder has config.json and model.safetensors",
@@ -102,28 +111,30 @@ def forget_mask(values):
         (write("config.json", b"[]"), "{folder}/config.json: not a JSON object"),
         (
             config(num_hidden_layers=3),
-            "{folder}: the key 'encoder.layer.2.attention.self.key.bias' is missing (16 in all)",
+            "{folder}/model.safetensors: weights of 2 layers; num_hidden_layers is 3 in config.json",
         ),
         (
             config(num_hidden_layers=1),
-            "{folder}: no place in a BERT of 1 layers for the key 'encoder.layer.1.attention.output.LayerNorm.bias'",
+            "{folder}/model.safetensors: weights of 2 layers; num_hidden_layers is 1 in config.json",
         ),
-        (weights(without(WORDS)), f"{{folder}}: the key '{WORDS}' is missing (1 in all)"),
+        (weights(without(WORDS)), f"{{folder}}/model.safetensors: the key '{WORDS}' is missing"),
         (
             weights(without("pooler.dense.bias")),
-            "{folder}: the key 'pooler.dense.bias' is missing (1 in all)",
+            "{folder}/model.safetensors: the key 'pooler.dense.bias' is missing (1 in all)",
         ),
         (
             weights(lambda w: w | {"encoder.layer.0.adapter.weight": torch.zeros(2)}),
-            "{folder}: no place in a BERT of 2 layers for the key 'encoder.layer.0.adapter.weight'",
+            "{folder}/model.safetensors: no place in a BERT of 2 layers for the key 'encoder.layer.0.adapter.weight'",
         ),
         (
             config(intermediate_size=25),
-            "{folder}: 'encoder.layer.0.intermediate.dense.bias' has shape (24,); (25,) follows from its config",
+            "{folder}/model.safetensors: 'encoder.layer.0.intermediate.dense.weight' has shape (24, 16); "
+            "(25, 16) follows from config.json",
         ),
         (
             config(vocab_size=100),
-            f"{{folder}}: '{WORDS}' has shape ({SIZES['vocab_size']}, 16); (100, 16) follows from its config",
+            f"{{folder}}/model.safetensors: '{WORDS}' has shape ({SIZES['vocab_size']}, 16); "
+            "(100, 16) follows from config.json",
         ),
         (delete("model.safetensors"), "{folder}: neither model.safetensors nor model.safetensors.index.json"),
         (
@@ -132,11 +143,11 @@ def forget_mask(values):
             "pytorch_model.bin is not read, since pickles can run code",
         ),
         (delete("tokenizer.json"), "{folder}: neither tokenizer.json nor vocab.txt"),
-        (tokenizer_vocabulary(forget_mask), "{folder}: the tokenizer has no [MASK] token"),
-        (vocabulary_without("[PAD]"), "{folder}: the tokenizer has no [PAD] token"),
+        (tokenizer_vocabulary(forget_mask), "{folder}/tokenizer.json: the tokenizer has no [MASK] token"),
+        (vocabulary_without("[PAD]"), "{folder}/vocab.txt: the tokenizer has no [PAD] token"),
         (
             tokenizer_vocabulary(lambda values: values["model"]["vocab"].update(more=51)),
-            "{folder}: the tokenizer knows 52 tokens, the model only 51",
+            "{folder}: the tokenizer knows 52 tokens; vocab_size is 51 in config.json",
         ),
         (
             write("tokenizer_config.json", b"{a}"),
@@ -145,39 +156,39 @@ def forget_mask(values):
         ),
         (
             vocabulary_without("[SEP]"),
-            "{folder}: the tokenizer has no [SEP] token",
+            "{folder}/vocab.txt: the tokenizer has no [SEP] token",
         ),
         (
             tokenizer_vocabulary(lambda values: values["model"]["vocab"].update(good=99)),
-            "{folder}: the tokenizer knows 100 tokens, the model only 51",
+            "{folder}: the tokenizer knows 100 tokens; vocab_size is 51 in config.json",
         ),
         (
             config(type_vocab_size=1),
-            "{folder}: type_vocab_size is 1 in config.json; allowed is a whole number from 2",
+            "{folder}: type_vocab_size is 1 in config.json; allowed is a whole number from 2 to 10000000",
         ),
         (
             config(type_vocab_size=None),
-            "{folder}: type_vocab_size is None in config.json; allowed is a whole number from 2",
+            "{folder}: type_vocab_size is None in config.json; allowed is a whole number from 2 to 10000000",
         ),
         (
             config(layer_norm_eps="small"),
-            "{folder}: layer_norm_eps is 'small' in config.json; allowed is a number above 0",
+            "{folder}: layer_norm_eps is 'small' in config.json; allowed is a number between 0 and 1",
         ),
         (
             config(hidden_size=True),
-            "{folder}: hidden_size is True in config.json; allowed is a whole number from 1",
+            "{folder}: hidden_size is True in config.json; allowed is a whole number from 1 to 10000000",
         ),
         (
             config(hidden_act=["gelu"]),
-            "{folder}: hidden_act is ['gelu']; known are gelu, gelu_new, gelu_pytorch_tanh, relu",
+            "{folder}: hidden_act is ['gelu'] in config.json; known are gelu, gelu_new, gelu_pytorch_tanh, relu",
         ),
         (
             config(is_decoder=True),
-            "{folder}: is_decoder is True; only an encoder can be fine-tuned here",
+            "{folder}: is_decoder is True in config.json; only an encoder can be fine-tuned here",
         ),
         (
             weights(lambda w: w | {"bert.pooler.dense.bias": torch.ones(16)}),
-            "{folder}: the key 'pooler.dense.bias' stands in it twice, with 'bert.' and without",
+            "{folder}/model.safetensors: the key 'pooler.dense.bias' stands in it twice, with 'bert.' and without",
         ),
     ],
 )

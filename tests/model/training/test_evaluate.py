@@ -1,5 +1,7 @@
 """Predictions for whole splits, and scores."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -66,7 +68,7 @@ def test_both_orders_predict_the_mean_of_the_two(tokens):
     turning = MultitaskBert(both, CS224N, tiny_encoder(scale=0.3))
     turning.load_state_dict(model.state_dict())
     split = tokens.splits["similarity"]["dev"]
-    turned = type(split)(split.sentences[::-1], split.labels)
+    turned = dataclasses.replace(split, sentences=split.sentences[::-1])
     reversed_tokens = type(tokens)(**vars(tokens) | {"splits": {**tokens.splits, "similarity": {"dev": turned}}})
     one, other, mean = (
         evaluate.predict(m, t, "dev", "fp32")["similarity"]
@@ -78,7 +80,8 @@ def test_both_orders_predict_the_mean_of_the_two(tokens):
 
 def test_a_split_without_examples_has_no_predictions(model, tokens):
     nothing = tokens.splits["sentiment"]["dev"]
-    nothing = type(nothing)(tuple(type(r)(r.ids[:0], r.starts[:1]) for r in nothing.sentences), nothing.labels[:0])
+    sentences = tuple(type(r)(r.ids[:0], r.starts[:1]) for r in nothing.sentences)
+    nothing = type(nothing)(sentences, nothing.labels[:0], nothing.in_train[:0])
     empty = type(tokens)(**vars(tokens) | {"tasks": CS224N[:1], "splits": {"sentiment": {"student": nothing}}})
     assert evaluate.predict(model, empty, "student", "fp32")["sentiment"].shape == (0,)
 

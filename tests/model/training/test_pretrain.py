@@ -113,7 +113,7 @@ def test_an_encoder_without_a_mask_token(data, tmp_path, capsys):
     with pytest.raises(SystemExit) as exit_:
         main(argv(data, tmp_path / "start", tmp_path / "further"))
     assert exit_.value.code == 2
-    assert capsys.readouterr().err == f"error: {tmp_path / 'start'}: the tokenizer has no [MASK] token\n"
+    assert capsys.readouterr().err == f"error: {tmp_path / 'start'}/tokenizer.json: the tokenizer has no [MASK] token\n"
 
 
 def test_a_folder_that_can_not_be_made(data, start, tmp_path, capsys):

@@ -1,0 +1,155 @@
+"""A run from its ledger's end to its own: listeners, judge, searcher and Ray Tune put together, and what came of it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections import Counter
+from contextlib import suppress
+from typing import cast
+
+from rich.console import Console
+
+from model.data.tokens import Tokens
+from model.errors import UserError
+from model.network.pretrained import Encoder
+from model.training.precision import Precision
+from search import tuner
+from search.budget import Budget
+from search.disk import is_full
+from search.halt import Halt
+from search.inputs import Inputs
+from search.judge import Judge
+from search.leaderboard import leaderboard_table
+from search.ledger import Ledger
+from search.progress import Progress, progress
+from search.records import End, Session, SessionEnd, TrialRecord, leaderboard, winner
+from search.resources import Shares
+from search.run_folder import RunFolder, RunInfo, next_command, resume_command, watch_command
+from search.searcher import OptunaSearcher
+from search.tensorboard import TensorBoard
+from search.trainable import TrialSettings
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""
+
+
+def conduct(
+    run: RunFolder,
+    info: RunInfo,
+    inputs: Inputs,
+    tokens: Tokens,
+    encoder: Encoder,
+    shares: Shares,
+    console: Console,
+    begun: float,
+) -> int:
+    """Runs the trials that are left, under a Ray that was started, and shows what came of all. The exit code.
+
+    `begun` is when the command was, by the monotonic clock. Raises UserError for a space that breaks in a draw, and for
+    a full disk.
+    """
+    settings = TrialSettings(
+        run=run.path,
+        epochs=info.epochs,
+        epoch_examples=info.epoch_examples,
+        seed=info.seed,
+        precision=cast(Precision, info.precision),
+        threads=shares.threads,
+        device=shares.device,
+    )
+    try:
+        with Ledger(run.ledger) as ledger:
+            for record in ledger.records.values():
+                if record.state != "running":
+                    tidy(run, record.name)  # its driver may have died just before that
+            ledger.append(Session(setup_seconds=time.monotonic() - begun))
+            shown = listeners(run, info, ledger, console)
+            halt = Halt(
+                Budget.parse(info.budget),
+                ledger.history,
+                on_interrupt=lambda: console.print("Stopping all trials; once more to break off."),
+            )
+            judge = Judge(ledger, info.epochs, early_stopping=info.early_stopping)
+            searcher = OptunaSearcher(inputs.space, inputs.problem, ledger, halt, trials=info.trials, seed=info.seed)
+            try:
+                with shown:
+                    cause = tuner.search(run, ledger, searcher, judge, tokens, encoder, settings, shares, halt)
+            finally:
+                with suppress(OSError):  # where the disk is full
+                    ledger.append(SessionEnd())
+                show_end(run, list(ledger.records.values()), info, console)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise UserError(full_disk(run)) from error
+    return INTERRUPTED if cause == "interrupted" else exit_code(list(ledger.records.values()))
+
+
+def listeners(run: RunFolder, info: RunInfo, ledger: Ledger, console: Console) -> Progress:
+    """All who hear what is written to the ledger from now on; the one to be shown meanwhile is returned."""
+    board = TensorBoard(run)
+    board.take_up(ledger.history)
+    shown = progress(console, ledger.history, info.tasks, info.trials, info.epochs)
+    ledger.listen(board)
+    ledger.listen(shown)
+    ledger.listen(lambda event, record: tidy(run, record.name) if isinstance(event, End) else None)
+    return shown
+
+
+def tidy(run: RunFolder, trial: str) -> None:
+    """A trial that has ended needs its state no more: its best weights stay."""
+    for path in run.states(trial):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def full_disk(run: RunFolder) -> str:
+    """For a user whose disk is full."""
+    free = shutil.disk_usage(run.path).free
+    return (
+        f"{run.path}: no space left on its disk ({free / 1e6:.0f} MB free). All that was saved is whole: free some, "
+        f"then go on by {resume_command(run)}"
+    )
+
+
+def exit_code(records: list[TrialRecord]) -> int:
+    """1 where no trial can win, with the reason; if all failed, with the first error."""
+    if winner(records):
+        return 0
+    states = Counter(record.state for record in records)
+    reason = ", ".join(f"{count} {state}" for state, count in states.items()) or "there was none"
+    errors = [record.error for record in records if record.error]
+    if errors and len(errors) == len(records):
+        reason += f", the first with\n{errors[0].traceback}"
+    print(f"error: no trial can win: {reason}", file=sys.stderr)
+    return 1
+
+
+def show_end(run: RunFolder, records: list[TrialRecord], info: RunInfo, console: Console) -> None:
+    """The leaderboard, how the trials ended, and what to type next."""
+    if not any(record.best for record in records):
+        return
+    console.print(leaderboard_table(leaderboard(records), info.tasks, width=console.width))
+    lines = [f"Ended: {ends(records)}"]
+    if any(record.state == "running" for record in records) or (info.trials or 0) > len(records):
+        lines.append(f"Go on: {resume_command(run)}")
+    if winner(records):
+        lines.append(f"Next:  {next_command(run)}")
+    lines.append(f"Watch: {watch_command(run.path.parent)}")
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def ends(records: list[TrialRecord]) -> str:
+    """How many trials ended how, and what went wrong with them."""
+    states = Counter("unfinished" if record.state == "running" else record.state for record in records)
+    parts = [f"{count} {state}" for state, count in states.items()]
+    errors = Counter(record.error.type for record in records if record.error)
+    retries = Counter(retry.reason for record in records for retry in record.retries)
+    text = ", ".join(parts)
+    if errors:
+        text += " (" + ", ".join(f"{count} by {name}" for name, count in errors.items()) + ")"
+    if retries:
+        text += "; taken up again: " + ", ".join(f"{count} {reason}" for reason, count in retries.items())
+    return text

@@ -1,0 +1,148 @@
+"""What a run is asked to do, in run.json and in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from model.data.contamination import describe
+from model.data.corpus import Corpus
+from model.problem import Problem
+from search.budget import Budget
+from search.flags import Flags
+from search.inputs import Inputs
+from search.records import History
+from search.resources import Machine, Shares
+from search.run_folder import RunFolder, RunInfo, versions, watch_command
+
+if TYPE_CHECKING:
+    from model.network.pretrained import Encoder
+
+MOST_EPOCH_EXAMPLES = 10_000
+"""In an epoch by default: with many rows, ASHA should not have to wait for all of them."""
+USUAL_TRIALS = 20
+"""Unless --trials or --budget says otherwise."""
+
+
+def describe_run(flags: Flags, inputs: Inputs, encoder: Encoder, shares: Shares) -> RunInfo:
+    """What run.json says of a new run."""
+    corpus = inputs.corpus
+    return RunInfo(
+        started=datetime.now().isoformat(timespec="microseconds"),
+        space=str(inputs.space.path),
+        data=lasting_name(corpus.name),
+        data_fingerprint=corpus.fingerprint(),
+        skipped_rows={file: skipped.count for file, skipped in corpus.skipped.items()},
+        dev_rows_in_train={task: len(leak.rows) for task, leak in inputs.leaks.items()},
+        encoder=lasting_name(encoder.name),
+        encoder_fingerprint=encoder.fingerprint(),
+        pretrain_epochs=flags.pretrain_epochs,
+        pretrained_from=None,
+        tasks=[task.name for task in corpus.tasks],
+        dev_size=corpus.size("dev"),
+        chance=chance(corpus),
+        trials=flags.trials or (None if flags.budget else USUAL_TRIALS),
+        budget=flags.budget,
+        epochs=flags.epochs,
+        epoch_examples=flags.epoch_examples or default_epoch_examples(inputs.problem),
+        early_stopping=flags.early_stopping,
+        seed=flags.seed,
+        precision=flags.precision,
+        computes_in=computes_in(flags, shares),
+        concurrent=shares.concurrent,
+        threads=shares.threads,
+        gpus_per_trial=shares.gpus,
+        versions=versions(),
+    )
+
+
+def computes_in(flags: Flags, shares: Shares) -> str:
+    """What --precision comes to; on a cluster only its nodes know. Refuses what the trials' device can't compute in."""
+    import torch
+
+    from model.training.precision import resolve_precision
+
+    if flags.address and shares.device == "cuda":
+        return flags.precision
+    resolved = resolve_precision(flags.precision, torch.device(shares.device))
+    return flags.precision if flags.address else resolved
+
+
+def chance(corpus: Corpus) -> dict[str, float]:
+    """By task, the best that one and the same prediction for all of dev scores: of accuracy the share of the most
+    frequent label, of Pearson's r 0."""
+    labels = {task.name: [example.label for example in corpus.examples[task.name]["dev"]] for task in corpus.tasks}
+    return {
+        task.name: Counter(labels[task.name]).most_common(1)[0][1] / len(labels[task.name])
+        if task.metric == "accuracy"
+        else 0.0
+        for task in corpus.tasks
+    }
+
+
+def lasting_name(name: str) -> str:
+    """What finds data or encoder again from any directory: `demo`, a hub id, or a folder's absolute path."""
+    return str(Path(name).resolve()) if name != "demo" and Path(name).is_dir() else name
+
+
+def default_epoch_examples(problem: Problem) -> int:
+    """A third of the training examples, so that a trial sees all of them in a few epochs, up to a limit."""
+    return max(1, min(sum(problem.train_size.values()) // 3, MOST_EPOCH_EXAMPLES))
+
+
+def announce(path: Path, info: RunInfo, inputs: Inputs, machine: Machine, shares: Shares, console: Console) -> None:
+    """Says what was taken where the flags left it open."""
+    sizes = ", ".join(f"{task} {train}" for task, train in inputs.problem.train_size.items())
+    shape = f"{inputs.problem.num_layers} layers, {inputs.problem.hidden_size} wide"
+    first = f", first pre-trained further, epochs: {info.pretrain_epochs}" if info.pretrain_epochs else ""
+    skipped = [
+        ("skipped", f"{one.count} rows of {file}, the first: {one.messages[0]}")
+        for file, one in inputs.corpus.skipped.items()
+    ]
+    for what, value in (
+        ("run", path),
+        ("space", f"{info.space}, {len(inputs.space.points)} points to try first"),
+        ("data", f"{info.data} ({sizes} training examples)"),
+        *skipped,
+        *(("in both", line) for line in describe(inputs.leaks, "dev")),
+        ("encoder", f"{info.encoder} ({shape}){first}"),
+        ("trials", budget_words(info)),
+        ("machine", f"{machine}: {shares}"),
+        ("computes", "in " + (info.computes_in if info.computes_in != "auto" else "what each node is fastest in")),
+        ("watch", watch_command(path.parent)),
+    ):
+        console.print(f"{what:8} {value}", soft_wrap=True, highlight=False, markup=False)
+
+
+def budget_words(info: RunInfo) -> str:
+    """How much there is to do."""
+    most = "at most " if info.early_stopping else ""
+    in_all = f"{info.trials}" if info.trials is not None else "as many as can be"
+    within = f", within {info.budget}" if info.budget else ""
+    return f"{in_all} of {most}{info.epochs} epochs of {info.epoch_examples} examples{within}"
+
+
+def nothing_left(run: RunFolder, info: RunInfo, history: History) -> str | None:
+    """Why a run that is to be resumed has nothing to do; None where it has."""
+    ended = sum(record.state != "running" for record in history.trials.values())
+    if info.trials is not None and ended >= info.trials:
+        return f"{run.name}: all {ended} trials have ended; --trials N with a larger N goes on with more"
+    if Budget.parse(info.budget).used_up(history.seconds_spent(), history.epochs_spent()):
+        return f"{run.name}: its budget of {info.budget} is used up; a larger --budget goes on"
+    return None
+
+
+def differences(before: RunInfo, now: RunInfo) -> list[str]:
+    """What differs since the run began that scores may depend on, a line each."""
+    found = []
+    if before.threads != now.threads:
+        found.append(f"note     {now.threads} threads a trial, {before.threads} before: last digits may differ")
+    here = versions()
+    for package, version in before.versions.items():
+        if here.get(package) != version:
+            found.append(f"note     {package} {here.get(package)}, {version} before: scores may differ")
+    return found

@@ -1,0 +1,65 @@
+"""What a search is given: a space, a corpus, an encoder. Read and checked before anything is started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model.data.contamination import Contaminated, contamination, describe
+from model.data.corpus import Corpus, holds_cs224n, read_corpus
+from model.errors import UserError
+from model.network.shape import read_config
+from model.problem import Problem
+from search.flags import Flags
+from search.run_folder import RunFolder, RunInfo
+from search.space import Space, check_space, load_space
+
+if TYPE_CHECKING:
+    from model.network.pretrained import Encoder  # with torch, which takes seconds, and which a dry run can do without
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A search's inputs, all but the encoder's weights."""
+
+    space: Space
+    corpus: Corpus
+    leaks: Mapping[str, Contaminated]
+    """By task, the dev rows that stand in train."""
+    encoder_name: str
+    problem: Problem
+
+    def read_encoder(self) -> Encoder:
+        """The encoder with its weights."""
+        from model.network.pretrained import read_encoder
+
+        return read_encoder(self.encoder_name)
+
+
+def given(flags: Flags) -> Inputs:
+    """What the flags name. Raises UserError for the first thing wrong with it."""
+    space = load_space(flags.space or Path("spaces/full.py"))
+    name = flags.data or ("data" if holds_cs224n(Path("data")) else "demo")
+    corpus = read_corpus(name, skip_bad_rows=flags.skip_bad_rows)
+    leaks = contamination(corpus, "dev")
+    if flags.strict and describe(leaks, "dev"):
+        raise UserError("\n".join(["--strict: the same sentences stand in two splits", *describe(leaks, "dev")]))
+    encoder_name = flags.encoder or ("demo" if corpus.name == "demo" else "bert-base-uncased")
+    problem = Problem.of(corpus, read_config(encoder_name)[1])
+    check_space(space, problem)
+    return Inputs(space, corpus, leaks, encoder_name, problem)
+
+
+def found_again(run: RunFolder, info: RunInfo) -> tuple[Inputs, Encoder]:
+    """What a run was given when it began. Raises UserError where data or encoder are not what they were."""
+    corpus = read_corpus(info.data, skip_bad_rows=bool(info.skipped_rows))
+    if corpus.fingerprint() != info.data_fingerprint:
+        raise UserError(f"{info.data} has changed since the run began: its fingerprint differs")
+    problem = Problem.of(corpus, read_config(info.encoder)[1])
+    inputs = Inputs(load_space(run.space), corpus, contamination(corpus, "dev"), info.encoder, problem)
+    encoder = inputs.read_encoder()
+    if encoder.fingerprint() != info.encoder_fingerprint:
+        raise UserError(f"the encoder {info.encoder} has changed since the run began: its fingerprint differs")
+    return inputs, encoder

@@ -1,0 +1,63 @@
+"""What becomes of a trial: every word from it is turned into lines of the ledger and a decision, here and nowhere else.
+
+Knows nothing of Ray. What a killed driver left undecided is decided when the next one takes up the run.
+"""
+
+from __future__ import annotations
+
+from search.ledger import Ledger
+from search.records import Action, End, Report, Retry
+from search.rungs import Rungs
+
+RETRIES = 3
+"""How often a trial is taken up again after its process died or hung, before it counts as failed."""
+
+
+class Judge:
+    """Writes what trials report, and how they end, to the ledger."""
+
+    def __init__(self, ledger: Ledger, epochs: int, *, early_stopping: bool) -> None:
+        self._ledger = ledger
+        self._epochs = epochs
+        self._rungs = Rungs(epochs, early_stopping=early_stopping)
+        self._rungs.replay(ledger.records.values())
+        for record in list(ledger.records.values()):
+            if record.state == "running" and record.reports:
+                self._settle(record.reports[-1])
+
+    def reported(self, report: Report) -> Action:
+        """A trial ended an epoch: does it go on? One that was taken up again may repeat what the ledger has."""
+        if report.epoch <= self._ledger.records[report.trial].epoch:
+            return "continue"
+        self._ledger.append(report)
+        return self._settle(report)
+
+    def ended(self, end: End) -> Action:
+        """A trial diverged or failed."""
+        self._rungs.forget(end.trial)
+        self._ledger.append(end)
+        return "stop"
+
+    def retried(self, retry: Retry) -> Action:
+        """A trial goes on from the last epoch it saved."""
+        self._ledger.append(retry)
+        return "continue"
+
+    def retries_left(self, trial: str) -> int:
+        """How often it may yet be taken up again by itself. A trial that ran out of memory got its one chance."""
+        reasons = [retry.reason for retry in self._ledger.records[trial].retries]
+        return 0 if "memory" in reasons else max(0, RETRIES - sum(reason != "damaged" for reason in reasons))
+
+    def _settle(self, report: Report) -> Action:
+        """Whatever is still to be written after the trial's newest report."""
+        record = self._ledger.records[report.trial]
+        if report.epoch >= self._epochs:
+            self._ledger.append(End(trial=record.name, state="completed"))
+            return "stop"
+        decision = next((made for made in record.decisions if made.epoch == report.epoch), None)
+        if decision is None:
+            decision = self._rungs.decide(record.name, report.epoch, report.best)
+            self._ledger.append(decision)
+        if decision.action == "stop":
+            self._ledger.append(End(trial=record.name, state="stopped"))
+        return decision.action

@@ -1,0 +1,63 @@
+"""--budget ends a run in time, keeps the trials that ran, and counts what all sessions took."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.harness import Search, decisions, figures
+
+GRACE = 60.0
+"""Seconds that a run may take over its budget."""
+
+
+def test_a_budget_of_epochs(tmp_path: Path, uninterrupted: Search) -> None:
+    search = Search(tmp_path)
+    said, errors = search.start("--budget", "3epochs").ends()
+    assert errors == ""
+    assert "Ended: 1 unfinished" in said
+    assert f"--resume {search.run.name} --runs-dir {search.runs_dir}" in said
+    assert [(r.name, r.state, r.epoch) for r in search.history().trials.values()] == [("t001", "running", 3)]
+    assert search.run.states("t001") != [], "it is kept as it was"
+    search.leaves_nothing_running()
+
+    said, errors = search.resume().ends()
+    assert errors == ""
+    assert said == f"{search.run.name}: its budget of 3epochs is used up; a larger --budget goes on\n"
+
+    search.resume("--budget", "1h").ends()
+    assert decisions(search.history()) == decisions(uninterrupted.history())
+    assert figures(search.history()) == figures(uninterrupted.history())
+
+
+@pytest.mark.slow
+def test_a_budget_of_time(tmp_path: Path, uninterrupted: Search) -> None:
+    search = Search(tmp_path)
+    search.start("--budget", "1epoch").ends()
+    before = search.history().seconds_spent()
+    assert before > 0
+
+    # As much again as it took so far to start, and some seconds: whatever this machine is, trials begin, and one is in
+    # a step that would take an hour when the time is up.
+    budget = math.ceil(2 * before) + 5
+    begun = time.monotonic()
+    driver = search.resume("--budget", f"{budget}s", plan={"t001": {3: "dawdle"}})
+    said, errors = driver.wait_for(search.met("t001", 3)).ends()
+    took = time.monotonic() - begun
+    assert errors == ""
+    assert "Ended: 1 unfinished" in said
+    assert before + took < budget + GRACE, "what the first session took counts"
+    history = search.history()
+    assert history.trials["t001"].state == "running"
+    assert budget <= history.seconds_spent() < budget + GRACE
+    search.leaves_nothing_running()
+
+    said, _ = search.resume().ends()
+    assert said == f"{search.run.name}: its budget of {budget}s is used up; a larger --budget goes on\n"
+
+    search.resume("--budget", "1h").ends()
+    assert decisions(search.history()) == decisions(uninterrupted.history())
+    assert figures(search.history()) == figures(uninterrupted.history())

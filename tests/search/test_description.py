@@ -1,0 +1,159 @@
+"""What a run is asked to do, in words, and what is left of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tyro
+from rich.console import Console
+
+from model.data.contamination import contamination
+from model.data.corpus import Corpus, Skipped
+from model.network.pretrained import Encoder
+from model.problem import Problem
+from model.training.evaluate import score
+from search.description import (
+    USUAL_TRIALS,
+    announce,
+    budget_words,
+    chance,
+    computes_in,
+    describe_run,
+    differences,
+    nothing_left,
+)
+from search.flags import Flags
+from search.inputs import Inputs
+from search.records import End, History, Session
+from search.resources import Machine, Node, Shares
+from search.run_folder import RunFolder, versions
+from search.space import load_space
+from tests.search.events import report, suggested
+from tests.search.test_run_folder import INFO
+from tests.search.test_space import GOOD
+
+CPU, GPU = Shares(concurrent=1, threads=1, cpus=1, gpus=0), Shares(concurrent=1, threads=1, cpus=1, gpus=1)
+
+
+@pytest.fixture
+def inputs(corpus: Corpus, encoder: Encoder, tmp_path: Path) -> Inputs:
+    (tmp_path / "space.py").write_text(GOOD)
+    problem = Problem.of(corpus, encoder.shape)
+    return Inputs(load_space(tmp_path / "space.py"), corpus, contamination(corpus, "dev"), encoder.name, problem)
+
+
+@pytest.mark.parametrize(
+    ("argv", "stops", "trials", "budget"),
+    [
+        ([], True, USUAL_TRIALS, None),
+        (["--no-early-stopping", "--trials", "7"], False, 7, None),
+        (["--budget", "2h"], True, None, "2h"),
+        (["--budget", "300epochs", "--trials", "7"], True, 7, "300epochs"),
+    ],
+)
+def test_run_json_says_what_was_asked(
+    inputs: Inputs, encoder: Encoder, argv: list[str], stops: bool, trials: int | None, budget: str | None
+) -> None:
+    flags = tyro.cli(Flags, args=argv, config=(tyro.conf.FlagCreatePairsOff,))
+    info = describe_run(flags, inputs, encoder, CPU)
+    assert (info.early_stopping, info.trials, info.budget) == (stops, trials, budget)
+    assert info.dev_size == {"sentiment": 24, "paraphrase": 24, "similarity": 24}
+    assert info.skipped_rows == {}
+    assert info.dev_rows_in_train == {task: len(leak.rows) for task, leak in inputs.leaks.items()}
+    assert (info.encoder_fingerprint, info.versions) == (encoder.fingerprint(), versions())
+
+
+def test_what_trials_compute_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", dict)
+    assert computes_in(Flags(), CPU) == "fp32"
+    assert computes_in(Flags(precision="bf16"), CPU) == "bf16"
+    assert computes_in(Flags(address="auto"), CPU) == "auto"
+    assert computes_in(Flags(address="auto"), GPU) == "auto"
+    assert computes_in(Flags(address="auto", precision="fp16"), GPU) == "fp16"
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda *, including_emulation: True)
+    assert computes_in(Flags(), GPU) == "bf16"
+
+
+def test_chance_is_what_one_prediction_for_all_scores(corpus: Corpus) -> None:
+    labels = {task.name: np.array([e.label for e in corpus.examples[task.name]["dev"]]) for task in corpus.tasks}
+    expected = {
+        task.name: max(score(task.metric, np.full(24, guess), labels[task.name]) for guess in range(5))
+        for task in corpus.tasks
+    }
+    assert chance(corpus) == pytest.approx(expected)
+    assert 0 == expected["similarity"] < expected["sentiment"] < expected["paraphrase"]
+
+
+@pytest.mark.parametrize(
+    ("trials", "budget", "early_stopping", "words"),
+    [
+        (20, None, True, "20 of at most 2 epochs of 48 examples"),
+        (20, None, False, "20 of 2 epochs of 48 examples"),
+        (None, "2h", True, "as many as can be of at most 2 epochs of 48 examples, within 2h"),
+        (20, "9epochs", True, "20 of at most 2 epochs of 48 examples, within 9epochs"),
+    ],
+)
+def test_how_much_there_is_to_do(trials: int | None, budget: str | None, early_stopping: bool, words: str) -> None:
+    info = dataclasses.replace(INFO, trials=trials, budget=budget, early_stopping=early_stopping)
+    assert budget_words(info) == words
+
+
+def test_what_the_flags_left_open_is_told(inputs: Inputs) -> None:
+    skipped = {"sts-dev.csv": Skipped(count=2, messages=("sts-dev.csv:3: no label", "sts-dev.csv:9: no label"))}
+    inputs = dataclasses.replace(inputs, corpus=dataclasses.replace(inputs.corpus, skipped=skipped), leaks={})
+    console = Console(file=io.StringIO(), width=40)
+    announce(Path("/runs/one"), INFO, inputs, Machine((Node(cores=2, gpus=0),)), CPU, console)
+    assert console.file.getvalue().splitlines()[:-1] == [  # type: ignore[attr-defined]
+        "run      /runs/one",
+        "space    spaces/full.py, 0 points to try first",
+        "data     demo (sentiment 60, paraphrase 60, similarity 60 training examples)",
+        "skipped  2 rows of sts-dev.csv, the first: sts-dev.csv:3: no label",
+        "encoder  demo (2 layers, 16 wide)",
+        "trials   3 of at most 2 epochs of 48 examples",
+        "machine  2 CPU cores: 1 at a time, 1 thread each",
+        "computes in fp32",
+    ]
+
+
+ENDED = History(
+    [
+        Session(time=0.0),
+        *(suggested(name) for name in ("t001", "t002", "t003")),
+        *(report(name) for name in ("t001", "t002")),
+        *(End(trial=name, state="completed", time=90.0) for name in ("t001", "t002")),
+    ]
+)
+"""Two of three trials have ended, after two epochs and a minute and a half."""
+
+
+@pytest.mark.parametrize(
+    ("trials", "budget", "why"),
+    [
+        (3, None, None),
+        (2, None, "one: all 2 trials have ended; --trials N with a larger N goes on with more"),
+        (1, None, "one: all 2 trials have ended; --trials N with a larger N goes on with more"),
+        (3, "2m", None),
+        (3, "1m30s", "one: its budget of 1m30s is used up; a larger --budget goes on"),
+        (None, "3epochs", None),
+        (None, "2epochs", "one: its budget of 2epochs is used up; a larger --budget goes on"),
+    ],
+)
+def test_nothing_left(trials: int | None, budget: str | None, why: str | None) -> None:
+    info = dataclasses.replace(INFO, trials=trials, budget=budget)
+    assert nothing_left(RunFolder(Path("runs/one")), info, ENDED) == why
+
+
+def test_what_scores_may_depend_on_that_differs() -> None:
+    now = versions()
+    before = dataclasses.replace(INFO, threads=1, versions=now)
+    assert differences(before, before) == []
+    before = dataclasses.replace(before, versions={**now, "torch": "1.0", "gone": "2.0"})
+    assert differences(before, dataclasses.replace(before, threads=2)) == [
+        "note     2 threads a trial, 1 before: last digits may differ",
+        f"note     torch {now['torch']}, 1.0 before: scores may differ",
+        "note     gone None, 2.0 before: scores may differ",
+    ]

@@ -1,0 +1,92 @@
+"""Flags that do not go together, and a resume's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tyro
+
+from search.flags import Flags, check_flags
+from search.run import with_newest
+from tests.support import refused
+
+
+def parse(*argv: str) -> Flags:
+    return tyro.cli(Flags, args=with_newest(list(argv)), config=(tyro.conf.FlagCreatePairsOff,))
+
+
+@pytest.mark.parametrize(
+    ("argv", "resume", "trials"),
+    [
+        (("--resume",), "", None),
+        (("--resume", "monday"), "monday", None),
+        (("--resume", "--trials", "9"), "", 9),
+        (("--trials", "9", "--resume"), "", 9),
+        (("--resume", "monday", "--trials", "9"), "monday", 9),
+        (("--trials", "9"), None, 9),
+    ],
+)
+def test_a_resume_without_a_name_is_that_of_the_newest_run(
+    argv: tuple[str, ...], resume: str | None, trials: int | None
+) -> None:
+    flags = parse(*argv)
+    assert (flags.resume, flags.trials) == (resume, trials)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("--trials", "9"),
+        ("--budget", "2h"),
+        ("--concurrent", "2"),
+        ("--trials-per-gpu", "2"),
+        ("--address", "auto"),
+        ("--runs-dir", "elsewhere"),
+    ],
+)
+def test_what_a_resumed_run_may_be_given_anew(argv: tuple[str, ...]) -> None:
+    check_flags(parse("--resume", "monday", *argv))
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("--space", "spaces/full.py"),
+        ("--data", "demo"),
+        ("--encoder", "demo"),
+        ("--skip-bad-rows",),
+        ("--strict",),
+        ("--pretrain-epochs", "1"),
+        ("--epochs", "9"),
+        ("--no-early-stopping",),
+        ("--epoch-examples", "9"),
+        ("--run", "tuesday"),
+        ("--seed", "1"),
+        ("--precision", "fp32"),
+        ("--dry-run", "3"),
+    ],
+)
+def test_all_else_stays_as_it_began(argv: tuple[str, ...]) -> None:
+    allowed = "--trials, --budget, --concurrent, --trials-per-gpu, --address, --runs-dir"
+    with refused(f"{argv[0]} can't be given with --resume: the run goes on as it began; allowed: {allowed}"):
+        check_flags(parse("--resume", *argv))
+
+
+def test_a_budget_is_looked_at_first() -> None:
+    with refused(
+        "--budget tomorrow: allowed is a time such as 2h, 1h30m or 45m, or a number of epochs such as 300epochs"
+    ):
+        check_flags(Flags(budget="tomorrow"))
+
+
+def test_by_default_nothing_limits_the_trials_but_what_is_asked() -> None:
+    assert Flags().trials is None
+    check_flags(Flags())
+    check_flags(Flags(budget="1h30m"))
+
+
+def test_a_run_is_named_once(tmp_path: Path) -> None:
+    (tmp_path / "monday").mkdir()
+    with refused(f"{tmp_path}/monday exists; name another run with --run"):
+        check_flags(Flags(run="monday", runs_dir=tmp_path))
