@@ -3,15 +3,50 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import pytest
+
+from search.watch import end_process
 from tests.faults.faulty import PAUSE
-from tests.faults.harness import Search, pid_of
+from tests.faults.harness import END, Search, pid_of
 
 PATIENCE = 5.0
 """Seconds, longer than a slow trial's step and shorter than its epoch."""
 
 
+STUBBORN = """
+import os, signal, time
+signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+child = os.fork()
+if child == 0:
+    os.setsid()
+else:
+    print(child, flush=True)
+while True:
+    time.sleep(1)
+"""
+"""A process that takes no signal, with a child in a process group of its own; it prints the child's number."""
+
+
+def test_a_process_ends_with_all_that_it_has_started() -> None:
+    with subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        child = Path("/proc") / process.stdout.readline().strip()
+        assert child.exists()
+        end_process(process.pid)
+        assert process.wait(timeout=END) == -signal.SIGKILL
+    deadline = time.monotonic() + END
+    while child.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
 def test_a_hung_trial_is_killed_and_taken_up_again_and_a_slow_one_is_not(tmp_path: Path) -> None:
     search = Search(tmp_path)
     environment = {"MINBERT_TEST_PATIENCE": str(PATIENCE), "MINBERT_TEST_MEDIAN_EPOCHS": "0"}

@@ -21,7 +21,7 @@ def dawdling(search: Search, epoch: int, *, resumed: bool = False) -> Driver:
     return driver.wait_for(search.met("t002", epoch))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_stops_all_trials_and_keeps_them(
     tmp_path: Path, number: signal.Signals, uninterrupted: Search
 ) -> None:

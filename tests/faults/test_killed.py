@@ -33,6 +33,7 @@ def test_a_killed_trial_ends_with_the_same_score_in_the_same_bits(tmp_path: Path
     assert broken.run.states("t001") == [], "a trial that has ended leaves its best weights only"
 
 
+@pytest.mark.slow
 def test_a_trial_that_dies_again_and_again_fails(tmp_path: Path) -> None:
     search = Search(tmp_path)
     said, _ = search.start(plan={"t001": {2: "always be killed"}}, trials=2).ends()

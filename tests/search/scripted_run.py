@@ -17,6 +17,7 @@ from ray import tune
 from model.errors import UserError
 from model.problem import Problem
 from search import cluster, tuner
+from search import judge as judge_module
 from search.budget import Budget
 from search.halt import Halt
 from search.judge import Judge
@@ -93,6 +94,7 @@ class WatchedTuner(tune.Tuner):
 
 def main(folder: Path) -> None:
     tuner.MinbertTrial, tuner.tune.Tuner = ScriptedTrial, WatchedTuner
+    judge_module.RETRIES = 1  # each one is a new process
     (folder / "space.py").write_text(SPACE)
     run = create_run(folder, "run", INFO, SPACE)
     sizes = tiny_corpus().size("train")
