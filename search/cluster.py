@@ -41,11 +41,25 @@ def started(machine: Machine) -> Iterator[None]:
     os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
     ray_constants.ENABLE_RAY_CLUSTER = False
     with _quiet():
-        ray.init("local", num_cpus=machine.cores, num_gpus=machine.gpus, include_dashboard=False, **_SILENT)
+        _start(machine)
         try:
             yield
         finally:
             ray.shutdown()
+
+
+def _start(machine: Machine) -> None:
+    """Twice, since Ray's own patience of 30 seconds is too short for a machine with much else to do."""
+    for last in (False, True):
+        try:
+            ray.init("local", num_cpus=machine.cores, num_gpus=machine.gpus, include_dashboard=False, **_SILENT)
+            return
+        except Exception as error:  # Ray has no class for it
+            if "timed out during startup" not in str(error):
+                raise
+            ray.shutdown()
+            if last:
+                raise UserError("Ray could not be started in a minute: this machine has too much else to do") from error
 
 
 @contextmanager

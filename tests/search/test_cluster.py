@@ -27,3 +27,24 @@ def test_a_cluster_of_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
     message = "--address auto: Version mismatch: The cluster was started with: Ray: 1.0 Python: 3.6"
     with refused(message), cluster.connected("auto"):
         pass
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_a_machine_too_busy_for_rays_patience(monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
+    tried = []
+
+    def init(*_: object, **__: object) -> None:
+        tried.append(True)
+        if len(tried) <= failures:
+            raise Exception("The current node timed out during startup. This could happen because ...")  # as Ray has it
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    machine = Machine((Node(cores=1, gpus=0),))
+    if failures == 1:
+        with cluster.started(machine):
+            assert len(tried) == 2
+    else:
+        message = "Ray could not be started in a minute: this machine has too much else to do"
+        with refused(message), cluster.started(machine):
+            pass
