@@ -26,7 +26,7 @@ _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a warning otherwise
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # ledger and TensorBoard have it all
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # search.tuner handles Ctrl-C
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # search.halt handles Ctrl-C
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # snapshots that nobody reads
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # the ledger keeps them
 }

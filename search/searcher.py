@@ -70,7 +70,7 @@ class OptunaSearcher(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """Ray's question for the next trial: its name and TrialConfig as a dictionary."""
         if self._halt.cause is not None:
-            return None
+            return Searcher.FINISHED  # Ray would wait minutes for a trial where none runs
         if self._unfinished:
             name, trial = self._unfinished.popleft()
         elif not self.has_more():

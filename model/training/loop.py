@@ -177,14 +177,14 @@ class Training(Iterator[Epoch]):
         self._average.end_epoch()
         trained = time.perf_counter()
         predicted = evaluate.predict(self.model, self._tokens, "dev", self._precision, on_batch=self._on_step)
-        for what, values in (("loss", losses), ("prediction", predicted)):
+        sample = self._train_sample
+        learned = evaluate.predict(self.model, self._tokens, "train", self._precision, sample, self._on_step)
+        for what, values in (("loss", losses), ("prediction", predicted), ("prediction on train", learned)):
             for task, value in values.items():
                 if not np.isfinite(value).all():
                     raise Diverged(number, f"{task} {what}")
         scores = evaluate.scores(self._tokens, "dev", predicted)
         clean = evaluate.clean_scores(self._tokens, "dev", predicted)
-        sample = self._train_sample
-        learned = evaluate.predict(self.model, self._tokens, "train", self._precision, sample, self._on_step)
         self.epochs_done = number
         return Epoch(
             number=number,

@@ -232,7 +232,7 @@ def test_a_halted_run_is_suggested_nothing_more(space: Space, problem: Problem, 
     assert isinstance(searcher.suggest("a"), dict)
     ledger.append(report("t001"))
     assert halt.stop_all()
-    assert searcher.suggest("b") is None
+    assert searcher.suggest("b") == Searcher.FINISHED
     assert list(ledger.records) == ["t001"]
 
 
