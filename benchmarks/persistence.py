@@ -97,7 +97,9 @@ def measure(arguments: Arguments) -> Measured:
     )
     epoch = next(training)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        return Measured(epoch, *write(training, report_of(epoch), config, Path(folder), arguments.repeats))
+        return Measured(
+            epoch, *write(training, Report.of(TRIAL, epoch, epoch.overall), config, Path(folder), arguments.repeats)
+        )
 
 
 def write(
@@ -123,25 +125,6 @@ def write(
         seconds = {what: [_timed(one, number) for number in range(1, repeats + 1)] for what, one in writes.items()}
         sizes = (_size(state), _size(best), ledger.stat().st_size // repeats)
     return seconds, dict(zip(writes, sizes, strict=True))
-
-
-def report_of(epoch: Epoch) -> Report:
-    """What a trial reports of its first epoch."""
-    return Report(
-        trial=TRIAL,
-        epoch=epoch.number,
-        scores=epoch.scores,
-        clean_scores=epoch.clean_scores,
-        train_scores=epoch.train_scores,
-        losses=epoch.losses,
-        overall=epoch.overall,
-        clean_overall=epoch.clean_overall,
-        best=epoch.overall,
-        examples=epoch.examples,
-        train_seconds=epoch.train_seconds,
-        seconds=epoch.seconds,
-        trainable_parameters=epoch.trainable_parameters,
-    )
 
 
 def as_markdown(arguments: Arguments, measured: Measured) -> str:

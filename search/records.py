@@ -9,7 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+if TYPE_CHECKING:
+    from model.training.loop import Epoch  # with torch, which whoever reads a run can do without
 
 EndState = Literal["completed", "stopped", "diverged", "failed"]
 """Reached its last epoch; ended early by the scheduler; left the finite numbers; raised an error or died too often."""
@@ -78,6 +81,25 @@ class Report:
     """Training and evaluation."""
     trainable_parameters: int
     time: float = field(default_factory=time.time)
+
+    @classmethod
+    def of(cls, trial: str, epoch: Epoch, best: float) -> Self:
+        """What `trial` reports of `epoch`, after which the best overall is `best`."""
+        return cls(
+            trial=trial,
+            epoch=epoch.number,
+            scores=epoch.scores,
+            clean_scores=epoch.clean_scores,
+            train_scores=epoch.train_scores,
+            losses=epoch.losses,
+            overall=epoch.overall,
+            clean_overall=epoch.clean_overall,
+            best=best,
+            examples=epoch.examples,
+            train_seconds=epoch.train_seconds,
+            seconds=epoch.seconds,
+            trainable_parameters=epoch.trainable_parameters,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

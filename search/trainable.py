@@ -202,18 +202,4 @@ class MinbertTrial(tune.Trainable):
 
     def _report(self, epoch: Epoch) -> Report:
         best = max([epoch.overall, *(report.overall for report in self._reports)])
-        return Report(
-            trial=self._name,
-            epoch=epoch.number,
-            scores=epoch.scores,
-            clean_scores=epoch.clean_scores,
-            train_scores=epoch.train_scores,
-            losses=epoch.losses,
-            overall=epoch.overall,
-            clean_overall=epoch.clean_overall,
-            best=best,
-            examples=epoch.examples,
-            train_seconds=epoch.train_seconds,
-            seconds=epoch.seconds,
-            trainable_parameters=epoch.trainable_parameters,
-        )
+        return Report.of(self._name, epoch, best)
