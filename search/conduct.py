@@ -128,15 +128,14 @@ def exit_code(records: list[TrialRecord]) -> int:
 
 def show_end(run: RunFolder, records: list[TrialRecord], info: RunInfo, console: Console) -> None:
     """The leaderboard, how the trials ended, and what to type next."""
-    if not any(record.best for record in records):
-        return
-    console.print(leaderboard_table(leaderboard(records), info.tasks, width=console.width))
-    lines = [f"Ended: {ends(records)}"]
+    if any(record.best for record in records):
+        console.print(leaderboard_table(leaderboard(records), info.tasks, width=console.width))
+    lines = [f"Ended: {ends(records)}"] if records else []
     if any(record.state == "running" for record in records) or (info.trials or 0) > len(records):
         lines.append(f"Go on: {resume_command(run)}")
     if winner(records):
         lines.append(f"Next:  {next_command(run)}")
-    lines.append(f"Watch: {watch_command(run.path.parent)}")
+        lines.append(f"Watch: {watch_command(run.path.parent)}")
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from rich.console import Console
 
@@ -52,7 +52,7 @@ def describe_run(flags: Flags, inputs: Inputs, encoder: Encoder, shares: Shares)
         early_stopping=flags.early_stopping,
         seed=flags.seed,
         precision=flags.precision,
-        computes_in=computes_in(flags, shares),
+        computes_in=computes_in(flags.precision, flags.address, shares),
         concurrent=shares.concurrent,
         threads=shares.threads,
         gpus_per_trial=shares.gpus,
@@ -60,16 +60,17 @@ def describe_run(flags: Flags, inputs: Inputs, encoder: Encoder, shares: Shares)
     )
 
 
-def computes_in(flags: Flags, shares: Shares) -> str:
-    """What --precision comes to; on a cluster only its nodes know. Refuses what the trials' device can't compute in."""
+def computes_in(precision: str, address: str | None, shares: Shares) -> str:
+    """What --precision comes to; on the cluster at `address` only its nodes know. Refuses what the trials' device can't
+    compute in."""
     import torch
 
-    from model.training.precision import resolve_precision
+    from model.training.precision import Precision, resolve_precision
 
-    if flags.address and shares.device == "cuda":
-        return flags.precision
-    resolved = resolve_precision(flags.precision, torch.device(shares.device))
-    return flags.precision if flags.address else resolved
+    if address and shares.device == "cuda":
+        return precision
+    resolved = resolve_precision(cast(Precision, precision), torch.device(shares.device))
+    return precision if address else resolved
 
 
 def chance(corpus: Corpus) -> dict[str, float]:
@@ -141,6 +142,11 @@ def differences(before: RunInfo, now: RunInfo) -> list[str]:
     found = []
     if before.threads != now.threads:
         found.append(f"note     {now.threads} threads a trial, {before.threads} before: last digits may differ")
+    if bool(before.gpus_per_trial) != bool(now.gpus_per_trial):
+        here_, there = ("on GPUs", "on CPUs") if now.gpus_per_trial else ("on CPUs", "on GPUs")
+        found.append(f"note     computes {here_}, {there} before: last digits may differ")
+    if before.computes_in != now.computes_in:
+        found.append(f"note     computes in {now.computes_in}, in {before.computes_in} before: scores may differ")
     here = versions()
     for package, version in before.versions.items():
         if here.get(package) != version:

@@ -44,9 +44,13 @@ class Judge:
         return "continue"
 
     def retries_left(self, trial: str) -> int:
-        """How often it may yet be taken up again by itself. A trial that ran out of memory got its one chance."""
+        """How often its process may yet die or hang. What it did about memory or damage is none of that."""
         reasons = [retry.reason for retry in self._ledger.records[trial].retries]
-        return 0 if "memory" in reasons else max(0, RETRIES - sum(reason != "damaged" for reason in reasons))
+        return max(0, RETRIES - sum(reason in ("died", "hung") for reason in reasons))
+
+    def halved(self, trial: str) -> bool:
+        """Whether memory ran out before, so that it has half the micro-batch: that is done once."""
+        return any(retry.reason == "memory" for retry in self._ledger.records[trial].retries)
 
     def _settle(self, report: Report) -> Action:
         """Whatever is still to be written after the trial's newest report."""

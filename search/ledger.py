@@ -107,9 +107,7 @@ def read_ledger(path: Path) -> History:
     """The history in a ledger that someone else may be writing to. Raises UserError where a line is damaged."""
     lines = _read_lines(path)
     if lines.damage is not None:
-        raise UserError(
-            f"{lines.damage}; python -m search.run --resume {path.parent.name} goes on from the line before"
-        )
+        raise UserError(str(lines.damage))
     return lines.history
 
 

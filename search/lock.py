@@ -18,9 +18,17 @@ from model.errors import UserError
 
 @contextmanager
 def locked(path: Path, what: str) -> Iterator[None]:
-    """Holds the lock at `path`. Raises a UserError that names `what` and its holder where another process has it."""
+    """Holds the lock at `path`. Raises a UserError that names `what` and its holder where another process has it, and
+    one that says so where its disk knows no locks."""
     with path.open("a+", encoding="utf-8") as file:
-        if not try_lock(file):
+        try:
+            free = try_lock(file)
+        except OSError as error:
+            raise UserError(
+                f"{path}: its disk can't lock files ({error.strerror}): two searches could write to {what} at once; "
+                "give --runs-dir on another one"
+            ) from None
+        if not free:
             raise UserError(f"{what} is in use by {_holder(file)}")
         file.truncate(0)
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": f"{datetime.now():%Y-%m-%d %H:%M:%S}"}
@@ -30,7 +38,9 @@ def locked(path: Path, what: str) -> Iterator[None]:
 
 
 def try_lock(file: IO[Any], patience: float = 0.0) -> bool:
-    """Whether `file` could be locked, within `patience` seconds. The lock lasts until the file is closed."""
+    """Whether `file` could be locked, within `patience` seconds. The lock lasts until the file is closed.
+
+    Raises OSError where its disk knows no locks, or is out of reach."""
     deadline = time.monotonic() + patience
     while True:
         try:

@@ -32,15 +32,20 @@ class Beat:
     count: int
 
 
+class Held(Exception):
+    """Another process still trains the trial. On a shared disk, the lock of a node that was lost may outlive it."""
+
+
 class Pulse:
     """The writer's side."""
 
     def __init__(self, path: Path, node: str) -> None:
+        """Raises Held where another process has the trial and keeps it."""
         path.touch()
         self._file = path.open("r+b", buffering=0)
         if not try_lock(self._file, _PATIENCE):
             self._file.close()
-            raise RuntimeError(f"another process still trains this trial: it holds {path}")
+            raise Held(f"another process still trains this trial: it holds {path}")
         self._node = node
         self._count = 0
         self._next = 0.0

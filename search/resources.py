@@ -78,11 +78,7 @@ def share(machine: Machine, trials: int | None, concurrent: int | None, trials_p
     if trials_per_gpu is not None and not machine.gpus:
         raise UserError(f"--trials-per-gpu {trials_per_gpu} has no effect: no GPU was found")
     per_gpu = (trials_per_gpu or 1) if machine.gpus else None
-    nodes = [node for node in machine.nodes if node.cores and (node.gpus or not machine.gpus)]
-    if not nodes:
-        where = " on a machine with a GPU" if machine.gpus else ""
-        raise UserError(f"nothing for trials to compute with: no CPU core was found{where}")
-    room = sum(node.slots(_LEAST, per_gpu) if per_gpu else node.cores for node in nodes)
+    nodes, room = _room(machine, per_gpu)
     if concurrent is not None and concurrent > room:
         each = f" with {_count(per_gpu, 'trial')} a GPU" if per_gpu else ""
         raise UserError(f"--concurrent {concurrent}: allowed is 1 to {room}, for {machine}{each}")
@@ -95,6 +91,24 @@ def share(machine: Machine, trials: int | None, concurrent: int | None, trials_p
         cpus=_for_ray(cpus),
         gpus=_for_ray(Fraction(1, per_gpu)) if per_gpu else 0,
     )
+
+
+def share_again(machine: Machine, *, concurrent: int, gpus_per_trial: float) -> tuple[int | None, int | None]:
+    """How many trials at a time, and on each GPU, a run is to have on `machine` that had so many where it began: as
+    many, as far as they fit. None leaves it to `share`, as where the one has GPUs and the other has not."""
+    if bool(machine.gpus) != bool(gpus_per_trial):
+        return None, None
+    per_gpu = round(1 / gpus_per_trial) if gpus_per_trial else None
+    return min(concurrent, _room(machine, per_gpu)[1]), per_gpu
+
+
+def _room(machine: Machine, per_gpu: int | None) -> tuple[list[Node], int]:
+    """The nodes that can train, and how many trials at a time fit on them."""
+    nodes = [node for node in machine.nodes if node.cores and (node.gpus or not machine.gpus)]
+    if not nodes:
+        where = " on a machine with a GPU" if machine.gpus else ""
+        raise UserError(f"nothing for trials to compute with: no CPU core was found{where}")
+    return nodes, sum(node.slots(_LEAST, per_gpu) if per_gpu else node.cores for node in nodes)
 
 
 _LEAST = Fraction(1, 10_000)

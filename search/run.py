@@ -13,7 +13,7 @@ import tyro
 from rich.console import Console
 
 from model.errors import reported
-from search.description import announce, describe_run, differences, nothing_left
+from search.description import announce, computes_in, describe_run, differences, nothing_left
 from search.disk import check_room, room_for_states
 from search.dry_run import dry_run
 from search.flags import Flags, check_flags
@@ -21,7 +21,7 @@ from search.inputs import found_again, given
 from search.leaderboard import make_console
 from search.ledger import read_ledger, set_aside_damage
 from search.lock import locked
-from search.resources import local_machine, share
+from search.resources import local_machine, share, share_again
 from search.run_folder import RunFolder, RunInfo, create_run, default_name, newest_run, open_run
 
 if TYPE_CHECKING:
@@ -110,9 +110,18 @@ def resume(flags: Flags, console: Console, begun: float) -> int:
         from search.conduct import conduct
 
         machine = stack.enter_context(cluster.connected(flags.address)) if flags.address else local_machine()
-        per_gpu = flags.trials_per_gpu or (round(1 / asked.gpus_per_trial) if asked.gpus_per_trial else None)
-        shares = share(machine, info.trials, flags.concurrent or asked.concurrent, per_gpu)
-        info = replace(info, concurrent=shares.concurrent, threads=shares.threads, gpus_per_trial=shares.gpus)
+        as_before = share_again(machine, concurrent=asked.concurrent, gpus_per_trial=asked.gpus_per_trial)
+        concurrent, per_gpu = flags.concurrent or as_before[0], flags.trials_per_gpu or as_before[1]
+        if flags.trials_per_gpu and not flags.concurrent:
+            concurrent = None  # as many as that makes
+        shares = share(machine, info.trials, concurrent, per_gpu)
+        info = replace(
+            info,
+            computes_in=computes_in(info.precision, flags.address, shares),
+            concurrent=shares.concurrent,
+            threads=shares.threads,
+            gpus_per_trial=shares.gpus,
+        )
         check_room(run.path, room_for_states(encoder.weights.values(), shares.concurrent))
         announce(run.path, info, inputs, machine, shares, console)
         for difference in differences(asked, info):

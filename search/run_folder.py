@@ -120,8 +120,11 @@ class RunFolder:
         os.replace(partial, self.path / _INFO_FILE)
 
     def trials(self) -> list[TrialRecord]:
-        """Every trial's record as of now, in the order of the leaderboard."""
-        return leaderboard(read_ledger(self.ledger).trials.values()) if self.ledger.exists() else []
+        """Every trial's record as of now, in the order of the leaderboard. Raises UserError for a damaged ledger."""
+        try:
+            return leaderboard(read_ledger(self.ledger).trials.values()) if self.ledger.exists() else []
+        except UserError as error:
+            raise UserError(f"{error}; {resume_command(self)} goes on from the line before") from None
 
     def trial(self, name: str) -> Path:
         """The folder of one trial."""

@@ -28,14 +28,15 @@ class JudgedTrials(FIFOScheduler):
         self._hung: dict[str, float] = {}
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        """A trial begins, or begins again: from here on Ray itself counts the deaths of its process."""
-        self._limit_retries(trial)
+        """A trial begins, or begins again."""
+        self._on_restart(trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Ray's question after each epoch: go on, or stop?"""
+        self._hung.pop(trial.config["trial"], None)  # it was slow
         try:
             action = self._action(result["outcome"])
-            self._limit_retries(trial)
+            self._on_restart(trial)
         except OSError as error:  # from the ledger: nothing may happen that it does not know of
             self._halt.for_error(error)
             return TrialScheduler.NOOP
@@ -49,8 +50,7 @@ class JudgedTrials(FIFOScheduler):
         try:
             if not trial.should_recover():
                 self._judge.ended(End(trial=name, state="failed", error=self._hang(name) or error))
-            elif ran_out_of_memory(error.traceback):
-                trial.config["micro_batches"] = 2
+            elif ran_out_of_memory(error.traceback) and not self._judge.halved(name):
                 self._judge.retried(Retry(trial=name, reason="memory", error=error))
             elif hang := self._hang(name):
                 self._judge.retried(Retry(trial=name, reason="hung", error=hang))
@@ -79,8 +79,11 @@ class JudgedTrials(FIFOScheduler):
             case DiskFull():
                 raise OSError(outcome.errno, outcome.message, str(outcome.path))
 
-    def _limit_retries(self, trial: Trial) -> None:
-        trial.max_failures = trial.num_failures + self._judge.retries_left(trial.config["trial"])
+    def _on_restart(self, trial: Trial) -> None:
+        """What Ray, which restarts a process that dies and counts that itself, is to know of the trial then."""
+        name = trial.config["trial"]
+        trial.max_failures = trial.num_failures + self._judge.retries_left(name)
+        trial.config["micro_batches"] = 2 if self._judge.halved(name) else 1
 
     def _hang(self, name: str) -> TrialError | None:
         if name not in self._hung:

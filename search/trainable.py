@@ -125,9 +125,11 @@ class MinbertTrial(tune.Trainable):
         except Damaged as error:
             self._tell_damage(str(error))
             return training
-        except ValueError:
-            return training  # of a trial that the ledger lost, with its name and another configuration
+        except ValueError:  # of a trial that the ledger lost, with its name and another configuration
+            self._tell_damage(f"{self._run.state(self._name)}: of another configuration")
+            return training
         if restored.values["config"] != self._config:  # of such a trial, with the same weights
+            self._tell_damage(f"{self._run.state(self._name)}: of another configuration")
             return self._from_the_start(self._pulse)
         if restored.passed_over:
             self._tell_damage("; ".join(restored.passed_over))
@@ -176,9 +178,12 @@ class MinbertTrial(tune.Trainable):
 
     def _save(self, training: Training, report: Report) -> None:
         """First the whole state, then the weights of the best epoch: where the process dies in between, they are
-        written from the state."""
+        written from the state. Each has all of a hung trial's time."""
+        assert self._pulse is not None, "a training was begun with it"
+        self._pulse.beat()
         values = {"config": self._config, "reports": [dataclasses.asdict(report) for report in self._reports]}
         training.save(self._run.state(self._name), values)
+        self._pulse.beat()
         if best_of(self._reports) is report:
             training.save_model(self._run.checkpoint(self._name))
 
@@ -195,8 +200,8 @@ class MinbertTrial(tune.Trainable):
             case "disk":
                 assert isinstance(error, OSError)
                 return DiskFull(error.errno or 0, error.strerror or "", self._run.path)
-            case "device":
-                raise error  # this process is lost to the GPU: Ray starts another one
+            case "process":
+                raise error  # Ray starts another one, where there is a place for it
             case _:
                 return End(trial=self._name, state="failed", error=described(error))
 

@@ -82,7 +82,7 @@ class Watch(tune.Callback):
                 self._signs[name] = _Sign(sign.beat, now, sign.own)  # not once more while it dies
                 if sign.own and sign.beat is not None:
                     self._on_hang(name, now - sign.seen)
-                    kill(sign.beat)
+                    kill(self._run.pulse(name), sign.beat)
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray pickles a Tuner for its own restore, which is never used here."""
@@ -95,10 +95,17 @@ def patience(records: Mapping[str, TrialRecord]) -> float:
     return max(LEAST_PATIENCE, MEDIAN_EPOCHS * statistics.median(seconds)) if seconds else FIRST_PATIENCE
 
 
-def kill(beat: Beat) -> None:
+def kill(pulse: Path, beat: Beat) -> None:
     """Ends the process that `beat` is of, on its node, without waiting for it."""
     strategy: Any = NodeAffinitySchedulingStrategy(beat.node, soft=False)
-    ray.remote(num_cpus=0, scheduling_strategy=strategy, max_retries=0)(end_process).remote(beat.pid)
+    ray.remote(num_cpus=0, scheduling_strategy=strategy, max_retries=0)(end_unless_it_beats).remote(pulse, beat)
+
+
+def end_unless_it_beats(pulse: Path, beat: Beat) -> None:
+    """Ends the process that `beat` is of, if it is still the newest: until Ray had room to ask, the trial may have gone
+    on, and its process have turned to another one."""
+    if read_beat(pulse) == beat:
+        end_process(beat.pid)
 
 
 def end_process(pid: int) -> None:

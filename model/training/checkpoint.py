@@ -154,7 +154,7 @@ def _reading(path: Path) -> Iterator[Path]:
 
 
 def _to_json(values: Mapping[str, Any]) -> bytes:
-    body = json.dumps(values).encode()
+    body = json.dumps(values, allow_nan=False).encode()
     return _head(body) + body[1:]
 
 

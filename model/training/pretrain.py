@@ -117,6 +117,8 @@ class Flags:
     """Pretrained BERT to start from: a Hugging Face id, a folder in its layout, or 'demo', the built-in one."""
     output: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
     """New folder for the encoder, in Hugging Face's layout."""
+    skip_bad_rows: bool = False
+    """Leave out rows of the data that can't be read, and count them; without it, the first one is an error."""
     epochs: int = 1
     """Passes over all train sentences."""
     learning_rate: float = LEARNING_RATE
@@ -130,14 +132,17 @@ class Flags:
 
 
 def main(argv: list[str] | None = None) -> None:
-    flags = tyro.cli(Flags, args=argv, prog="python -m model.training.pretrain")
+    flags = tyro.cli(Flags, args=argv, prog="python -m model.training.pretrain", config=(tyro.conf.FlagCreatePairsOff,))
     with reported():
         _check(flags)
         console = Console()
         torch.set_num_threads(usable_cores())
         with _new_folder(flags.output):
             encoder = read_encoder(flags.encoder)
-            tokens = tokenize(read_corpus(flags.data, ("train",)), encoder)
+            corpus = read_corpus(flags.data, ("train",), skip_bad_rows=flags.skip_bad_rows)
+            for file, skipped in corpus.skipped.items():
+                console.print(f"skipped {skipped.count} rows of {file}, the first: {skipped.messages[0]}", markup=False)
+            tokens = tokenize(corpus, encoder)
             further = further_pretrained(
                 encoder,
                 tokens,

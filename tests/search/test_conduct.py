@@ -48,7 +48,8 @@ def shown(run: RunFolder, ledger: Ledger, trials: int | None) -> list[str]:
 @pytest.mark.parametrize(("trials", "goes_on"), [(2, False), (None, False), (3, True)])
 def test_the_end_says_what_to_type_next(tmp_path: Path, ledger: Ledger, trials: int | None, goes_on: bool) -> None:
     run = RunFolder(tmp_path / "one")
-    assert shown(run, ledger, trials) == []
+    begun = shown(run, ledger, trials)
+    assert begun == ([f"Go on: {resume_command(run)}"] if trials else []), "interrupted before the first trial"
     for name in ("t001", "t002"):
         ledger.append(suggested(name))
         ledger.append(report(name))
@@ -64,6 +65,7 @@ def test_the_end_says_what_to_type_next(tmp_path: Path, ledger: Ledger, trials: 
 def test_an_unfinished_trial_can_go_on(tmp_path: Path, ledger: Ledger) -> None:
     run = RunFolder(tmp_path / "one")
     ledger.append(suggested())
+    assert shown(run, ledger, 1) == ["Ended: 1 unfinished", f"Go on: {resume_command(run)}"]
     ledger.append(report())
     assert shown(run, ledger, 1)[:2] == ["Ended: 1 unfinished", f"Go on: {resume_command(run)}"]
 

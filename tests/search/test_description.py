@@ -69,13 +69,13 @@ def test_run_json_says_what_was_asked(
 
 def test_what_trials_compute_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cpu.get_capabilities", dict)
-    assert computes_in(Flags(), CPU) == "fp32"
-    assert computes_in(Flags(precision="bf16"), CPU) == "bf16"
-    assert computes_in(Flags(address="auto"), CPU) == "auto"
-    assert computes_in(Flags(address="auto"), GPU) == "auto"
-    assert computes_in(Flags(address="auto", precision="fp16"), GPU) == "fp16"
+    assert computes_in("auto", None, CPU) == "fp32"
+    assert computes_in("bf16", None, CPU) == "bf16"
+    assert computes_in("auto", "auto", CPU) == "auto"
+    assert computes_in("auto", "auto", GPU) == "auto"
+    assert computes_in("fp16", "auto", GPU) == "fp16"
     monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda *, including_emulation: True)
-    assert computes_in(Flags(), GPU) == "bf16"
+    assert computes_in("auto", None, GPU) == "bf16"
 
 
 def test_chance_is_what_one_prediction_for_all_scores(corpus: Corpus) -> None:
@@ -156,4 +156,9 @@ def test_what_scores_may_depend_on_that_differs() -> None:
         "note     2 threads a trial, 1 before: last digits may differ",
         f"note     torch {now['torch']}, 1.0 before: scores may differ",
         "note     gone None, 2.0 before: scores may differ",
+    ]
+    before = dataclasses.replace(INFO, versions=now, gpus_per_trial=1.0, computes_in="fp16")
+    assert differences(before, dataclasses.replace(before, gpus_per_trial=0.0, computes_in="bf16")) == [
+        "note     computes on CPUs, on GPUs before: last digits may differ",
+        "note     computes in bf16, in fp16 before: scores may differ",
     ]

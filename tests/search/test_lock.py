@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -52,6 +53,19 @@ def test_a_second_process_is_refused_at_once_and_told_by_whom(tmp_path: Path) ->
         with refused(f"the run is in use by {by}"), locked(tmp_path / "lock", "the run"):
             pytest.fail("two hold it")
         assert time.monotonic() - start < 2
+
+
+def test_a_disk_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("search.lock.fcntl.flock", refuse)
+    said = (
+        f"{tmp_path}/lock: its disk can't lock files (No locks available): two searches could write to the run at "
+        "once; give --runs-dir on another one"
+    )
+    with refused(said), locked(tmp_path / "lock", "the run"):
+        pytest.fail("none holds it")
 
 
 def test_a_lock_is_free_as_soon_as_its_holder_is_killed(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from search.pulse import Beat, Pulse, read_beat
+from search.pulse import Beat, Held, Pulse, read_beat
 from tests.support import refused
 
 
@@ -80,7 +80,7 @@ def test_one_process_at_a_time_trains_a_trial(tmp_path: Path, monkeypatch: pytes
         assert process.stdout is not None
         assert process.stdout.readline() == "trains\n"
         monkeypatch.setattr("search.pulse._PATIENCE", 0.3)
-        with refused(f"another process still trains this trial: it holds {path}", RuntimeError):
+        with refused(f"another process still trains this trial: it holds {path}", Held):
             Pulse(path, "node")
         beat = read_beat(path)
         assert beat is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from search.resources import Machine, Node, share
+from search.resources import Machine, Node, share, share_again
 from tests.support import refused
 
 
@@ -75,6 +75,24 @@ def test_a_trial_fits_a_node(
 ) -> None:
     shares = share(machine(*nodes), trials, concurrent, per_gpu)
     assert (shares.concurrent, shares.threads, shares.cpus) == expected
+
+
+@pytest.mark.parametrize(
+    ("now", "concurrent", "gpus_per_trial", "expected"),
+    [
+        (machine(8, 0), 3, 0.0, (3, None)),
+        (machine(2, 0), 3, 0.0, (2, None)),  # a smaller one
+        (machine(16, 4), 8, 0.5, (8, 2)),
+        (machine(16, 1), 8, 0.5, (2, 2)),
+        (machine(16, 2), 6, 0.3333, (6, 3)),
+        (machine(8, 0), 4, 1.0, (None, None)),  # no GPU any more
+        (machine(8, 2), 4, 0.0, (None, None)),
+    ],
+)
+def test_a_run_is_shared_out_again_as_far_as_it_fits(
+    now: Machine, concurrent: int, gpus_per_trial: float, expected: tuple[int | None, int | None]
+) -> None:
+    assert share_again(now, concurrent=concurrent, gpus_per_trial=gpus_per_trial) == expected
 
 
 def test_words() -> None:

@@ -76,6 +76,17 @@ def test_trials_come_in_the_order_of_the_leaderboard(tmp_path: Path) -> None:
     assert [record.name for record in run.trials()] == ["t002", "t001"]
 
 
+def test_a_damaged_ledger_is_refused_with_what_helps(tmp_path: Path) -> None:
+    run = create(tmp_path, "first")
+    with Ledger(run.ledger) as ledger:
+        ledger.append(suggested("t001"))
+        ledger.append(report("t001"))
+    run.ledger.write_bytes(b"?" + run.ledger.read_bytes()[1:])
+    said = f"{run.ledger}:1: the ledger is damaged: its checksum does not fit"
+    with refused(f"{said}; {resume_command(run)} goes on from the line before"):
+        run.trials()
+
+
 def test_a_trial_has_a_folder_of_its_own(tmp_path: Path) -> None:
     run = create(tmp_path, "first")
     run.write_config("t001", {"head": {"dropout": 0.1}})

@@ -135,7 +135,8 @@ def test_memory_that_ran_out_gets_one_chance_with_less(run: Run) -> None:
     assert run.dies(OUT_OF_MEMORY)
     assert run.trial.config["micro_batches"] == 2
     assert [(retry.reason, retry.error.type) for retry in run.retries] == [("memory", "OutOfMemoryError")]
-    assert not run.dies(OUT_OF_MEMORY)
+    assert [run.dies(OUT_OF_MEMORY) for _ in range(4)] == [True, True, True, False], "as deaths, on a full machine"
+    assert [retry.reason for retry in run.retries] == ["memory", "died", "died", "died"]
     assert run.state == "failed"
     error = run.ledger.records["t001"].error
     assert error is not None
@@ -144,8 +145,16 @@ def test_memory_that_ran_out_gets_one_chance_with_less(run: Run) -> None:
 
 def test_a_trial_that_said_itself_that_memory_ran_out_has_had_its_chance(run: Run) -> None:
     assert run.says(Retry(trial="t001", reason="memory", error=ERROR)) == CONTINUE
-    assert not run.dies()
-    assert run.state == "failed"
+    assert run.trial.config["micro_batches"] == 2, "where its process is to die"
+    assert run.dies(OUT_OF_MEMORY)
+    assert [retry.reason for retry in run.retries] == ["memory", "died"]
+
+
+def test_a_trial_that_was_to_be_killed_and_reports_was_slow(run: Run) -> None:
+    run.scheduler.will_be_killed("t001", 71.4)
+    run.says(report(epoch=1))
+    run.dies()
+    assert run.retries[0].reason == "died"
 
 
 def test_a_trial_that_hangs_is_told_from_one_that_dies(run: Run) -> None:

@@ -231,7 +231,8 @@ def test_the_state_of_a_trial_that_the_ledger_lost_is_no_state(begin: Begin, oth
     lost = begin()
     lost.says(2)
     lost.dies()
-    said = begin(**other).says(1)
+    said = begin(**other).says(2)
+    assert reasons(said) == ["damaged"], "told"
     assert [row[1:] for row in figures(said)] == [row[1:] for row in figures(expected)]
 
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from ray.tune.experiment import Trial
 
-from search.pulse import Pulse
+from search.pulse import Pulse, read_beat
 from search.records import History
 from search.run_folder import RunFolder
-from search.watch import FIRST_PATIENCE, LEAST_PATIENCE, Watch, end_process, patience
+from search.watch import FIRST_PATIENCE, LEAST_PATIENCE, Watch, end_process, end_unless_it_beats, patience
 from tests.search.events import report, suggested
 
 
@@ -50,7 +50,7 @@ class Watched:
         clock = SimpleNamespace(monotonic=lambda: self.now)
         monkeypatch.setattr("search.watch.time", clock)
         monkeypatch.setattr("search.pulse.time", clock)
-        monkeypatch.setattr("search.watch.kill", lambda beat: self.killed.append(beat.pid))
+        monkeypatch.setattr("search.watch.kill", lambda pulse, beat: self.killed.append(beat.pid))
         self.watch = Watch(self.run, records_of(30.0).trials, lambda name, seconds: self.hung.append((name, seconds)))
 
     def start(self, name: str) -> None:
@@ -145,6 +145,23 @@ def test_a_process_is_asked_to_end_then_made_to(monkeypatch: pytest.MonkeyPatch,
         assert process.stdout.readline() == "lives\n"
         end_process(process.pid)  # whose zombie stays until it is waited for
         assert process.wait(60) == -died_of
+
+
+def test_a_process_that_went_on_meanwhile_is_let_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr("search.watch.end_process", ended.append)
+    monkeypatch.setattr("search.pulse._INTERVAL", 0.0)
+    pulse = Pulse(tmp_path / "pulse", "node")
+    seen = read_beat(tmp_path / "pulse")
+    assert seen is not None
+    pulse.beat()
+    end_unless_it_beats(tmp_path / "pulse", seen)
+    assert ended == []
+    newest = read_beat(tmp_path / "pulse")
+    assert newest is not None
+    end_unless_it_beats(tmp_path / "pulse", newest)
+    assert ended == [newest.pid]
+    pulse.close()
 
 
 def test_a_process_that_is_gone_needs_no_end() -> None:
