@@ -137,6 +137,16 @@ def write_encoder(folder: Path, encoder: Encoder, weights: Mapping[str, torch.Te
     write_tokenizer(folder, Tokenizer.from_str(encoder.tokenizer), encoder.shape.max_positions)
 
 
+def read_tensors(file: Path) -> dict[str, torch.Tensor]:
+    """What a safetensors file holds, by name. Raises UserError where it is none, or not a whole one."""
+    if file.is_dir():
+        raise UserError(f"{file}: a folder, not a safetensors file")
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{file}: not a whole safetensors file ({error})") from None
+
+
 def _folder(name: str) -> Path:
     """Where the files of the encoder called `name` lie; of a hub repository only those that are read are fetched."""
     folder = local_folder(name)
@@ -151,7 +161,7 @@ def _read_weights(folder: Path) -> tuple[dict[str, torch.Tensor], Path]:
     """The weights in a folder, under Hugging Face's names, and the file that stands for them in messages."""
     file, index = folder / _WEIGHTS_FILE, folder / _INDEX_FILE
     if os.path.lexists(file):
-        return _load(file), file
+        return read_tensors(file), file
     if not os.path.lexists(index):
         found = "; pytorch_model.bin is not read, since pickles can run code" if any(folder.glob("*.bin")) else ""
         raise UserError(f"{folder}: neither {_WEIGHTS_FILE} nor {_INDEX_FILE}{found}")
@@ -159,7 +169,7 @@ def _read_weights(folder: Path) -> tuple[dict[str, torch.Tensor], Path]:
     for name in _shards(index):
         if not (folder / name).exists():
             raise UserError(f"{folder / name}: no such file, though {index} names it")
-        shard = _load(folder / name)
+        shard = read_tensors(folder / name)
         for key in weights.keys() & shard.keys():
             raise UserError(f"{folder / name}: the key {shown(key)} stands in another file too")
         weights |= shard
@@ -176,15 +186,6 @@ def _shards(index: Path) -> list[str]:
         if not re.fullmatch(r"\w[\w.-]*\.safetensors", name):
             raise UserError(f"{index}: weight_map names {shown(name)}; allowed are *.safetensors files beside it")
     return names
-
-
-def _load(file: Path) -> dict[str, torch.Tensor]:
-    if file.is_dir():
-        raise UserError(f"{file}: a folder, not a safetensors file")
-    try:
-        return load_file(file)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{file}: not a whole safetensors file ({error})") from None
 
 
 def _translate(theirs: Mapping[str, torch.Tensor], file: Path, shape: BertShape) -> dict[str, np.ndarray]:

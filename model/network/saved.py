@@ -3,30 +3,43 @@
 encoder/            a Hugging Face folder, tokenizer included: `transformers.AutoModel.from_pretrained` loads it
 heads.safetensors   common layers, task heads, and adapters, which Hugging Face's BERT has no place for
 config.json         the TrialConfig
+evaluation.json     the precision that its scores were computed in, and that it predicts in
 
 Where each task has its own copy of the top layers, each has its own folder, a whole encoder: encoders/sentiment/, ...
+
+An ensemble is a folder of such folders, members/NAME/, and ensemble.json: by member, how often its outputs count.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, cast, get_args
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from model.config import TrialConfig
-from model.data.tasks import CS224N
+from model.data.tasks import CS224N, Task
+from model.errors import UserError
 from model.network.multitask import MultitaskBert, without_removed_layers
-from model.network.pretrained import Encoder, read_encoder, write_encoder
+from model.network.pretrained import Encoder, read_encoder, read_tensors, write_encoder
+from model.network.shape import read_json, shown
+from model.problem import Problem, check
+from model.training.precision import ConcretePrecision
 
-_ENCODER, _ENCODERS, _HEADS, _CONFIG = "encoder", "encoders", "heads.safetensors", "config.json"
+_ENCODER, _ENCODERS, _HEADS = "encoder", "encoders", "heads.safetensors"
+_CONFIG, _EVALUATION = "config.json", "evaluation.json"
+_ENSEMBLE, _MEMBERS = "ensemble.json", "members"
+_WHOLE = f"a model folder has {_CONFIG}, {_EVALUATION}, {_HEADS} and {_ENCODER}/ or {_ENCODERS}/"
 
 
-def write_model(folder: Path, model: MultitaskBert, encoder: Encoder) -> None:
-    """Writes `model`, which was trained from `encoder`, into `folder`."""
+def write_model(folder: Path, model: MultitaskBert, encoder: Encoder, precision: ConcretePrecision) -> None:
+    """Writes `model`, which was trained from `encoder` and evaluated in `precision`, into `folder`."""
     encoder = without_removed_layers(model.config.encoder, encoder)
     state = model.state_dict()
     bert = _under("bert.", state)
@@ -38,31 +51,148 @@ def write_model(folder: Path, model: MultitaskBert, encoder: Encoder) -> None:
             write_encoder(folder / _ENCODERS / task, encoder, {**bert, **top})
     else:
         write_encoder(folder / _ENCODER, encoder, bert)
-    others = {name: tensor for name, tensor in state.items() if not name.startswith(("bert.", "branches."))}
-    save_file({name: tensor.cpu().contiguous() for name, tensor in others.items()}, folder / _HEADS)
-    (folder / _CONFIG).write_text(json.dumps(model.config.to_dict(), indent=2) + "\n")
+    save_file({name: state[name].cpu().contiguous() for name in _others(state)}, folder / _HEADS)
+    _write_json(folder / _CONFIG, model.config.to_dict())
+    _write_json(folder / _EVALUATION, {"precision": precision})
 
 
 def read_model(folder: Path) -> tuple[MultitaskBert, Encoder]:
-    """The model that `write_model` wrote, and an encoder of it, whose tokenizer goes with it."""
-    config = TrialConfig.from_dict(json.loads((folder / _CONFIG).read_text()))
-    tasks = [task for task in CS224N if task.name in config.tasks]
+    """The model that `write_model` wrote, and an encoder of it, whose tokenizer goes with it.
+
+    Raises UserError, naming the file, where there is none, or not a whole one.
+    """
+    config, tasks = _read_config(folder / _CONFIG)
     branched = config.encoder.branch_layers > 0
     folders = {task.name: folder / _ENCODERS / task.name if branched else folder / _ENCODER for task in tasks}
-    encoders = {task: read_encoder(str(path)) for task, path in folders.items()}
-    encoder = encoders[tasks[0].name]
+    encoders = {path: _read_encoder(path, config, tasks) for path in dict.fromkeys(folders.values())}
+    first, encoder = next(iter(encoders.items()))
+    for path, other in encoders.items():
+        if (other.shape, other.tokenizer) != (encoder.shape, encoder.tokenizer):
+            raise UserError(f"{path}: another shape or tokenizer than in {first}")
     # Its layers are those that remained: none is removed once more.
     whole = dataclasses.replace(config, encoder=dataclasses.replace(config.encoder, removed_layers=0, removal="top"))
     model = MultitaskBert(whole, tasks, encoder)
     shared = len(model.bert.layers)
     for task, branch in model.branches.items():
-        weights = encoders[task].weights
+        weights = encoders[folders[task]].weights
         branch.load_state_dict(
             {name: torch.tensor(weights[_in_whole_encoder(name, shared)]) for name in branch.state_dict()}
         )
-    kept = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(("bert.", "branches."))}
-    model.load_state_dict({**kept, **load_file(folder / _HEADS)})
+    state = model.state_dict()
+    model.load_state_dict({**state, **_read_heads(folder / _HEADS, {name: state[name] for name in _others(state)})})
     return model, encoder
+
+
+def read_precision(folder: Path) -> ConcretePrecision:
+    """What the model in `folder` was evaluated in. Raises UserError, naming the file, where it can't be told."""
+    precision = _read_json(folder / _EVALUATION).get("precision")
+    allowed = get_args(ConcretePrecision)
+    if precision not in allowed:
+        raise UserError(f"{folder / _EVALUATION}: precision is {shown(precision)}; allowed are {', '.join(allowed)}")
+    return cast(ConcretePrecision, precision)
+
+
+def member_folder(folder: Path, name: str) -> Path:
+    """Where `write_model` is to write the member called `name` of the ensemble in `folder`."""
+    return folder / _MEMBERS / name
+
+
+def write_ensemble(folder: Path, members: Mapping[str, int]) -> None:
+    """Makes an ensemble of models that lie in their `member_folder`: by name, how often each one's outputs count."""
+    _write_json(folder / _ENSEMBLE, {"members": dict(members)})
+
+
+def read_members(folder: Path) -> dict[Path, int]:
+    """The model folders that what lies in `folder` predicts with, and how often each one's outputs count: itself,
+    once, where it is a model; its members where it is an ensemble. Raises UserError where it is neither."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; allowed is one with a trained model, such as runs/NAME/refit/model")
+    if (folder / _CONFIG).is_file():
+        return {folder: 1}
+    path = folder / _ENSEMBLE
+    if not path.is_file():
+        raise UserError(
+            f"{folder}: no trained model: neither {_CONFIG} nor {_ENSEMBLE} is in it; allowed is a folder such as "
+            "runs/NAME/refit/model"
+        )
+    members = read_json(path).get("members")
+    if not isinstance(members, dict) or not members:
+        raise UserError(f"{path}: members is {shown(members)}; allowed is an object of names and whole numbers from 1")
+    for name, count in members.items():
+        if not re.fullmatch(r"\w[\w.-]*", name):  # no name leads elsewhere
+            raise UserError(f"{path}: a member is called {shown(name)}; allowed are letters, digits, '_', '-' and '.'")
+        if type(count) is not int or count < 1:
+            raise UserError(f"{path}: the member {name} counts {shown(count)}; allowed is a whole number from 1")
+    return {member_folder(folder, name): count for name, count in members.items()}
+
+
+def _read_config(path: Path) -> tuple[TrialConfig, tuple[Task, ...]]:
+    values = _read_json(path)
+    try:
+        config = TrialConfig.from_dict(values)
+    except ValueError as error:
+        raise UserError(f"{path}: not a model's configuration: {error}") from None
+    known = [task.name for task in CS224N]
+    for name in config.tasks:
+        if name not in known:
+            raise UserError(f"{path}: there is no task {shown(name)}; allowed are {', '.join(known)}")
+    return config, tuple(task for task in CS224N if task.name in config.tasks)
+
+
+def _read_encoder(path: Path, config: TrialConfig, tasks: tuple[Task, ...]) -> Encoder:
+    """The encoder in `path`, which `config` must fit."""
+    if not path.is_dir():  # `read_encoder` would look for it on the hub
+        raise UserError(f"{path}: no such folder; {_WHOLE}")
+    encoder = read_encoder(str(path))
+    shape, no_data = encoder.shape, dict.fromkeys(config.tasks, 0)
+    problem = Problem(
+        tasks=tasks,
+        num_layers=shape.num_layers + config.encoder.removed_layers,
+        hidden_size=shape.hidden_size,
+        num_heads=shape.num_heads,
+        train_size=no_data,
+        dev_size=no_data,
+    )
+    try:
+        check(config, problem)
+    except ValueError as error:
+        raise UserError(f"{path}: not of the configuration beside it: {error}") from None
+    return encoder
+
+
+def _read_heads(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights in `path`, which must have the names and shapes of those expected."""
+    _check_file(path)
+    found = read_tensors(path)
+    for name in sorted(found.keys() ^ expected.keys()):
+        said = "is missing" if name in expected else "has no place"
+        raise UserError(f"{path}: the key {shown(name)} {said} in a model of the configuration beside it")
+    for name, tensor in found.items():
+        if tensor.shape != expected[name].shape:
+            shapes = f"{tuple(tensor.shape)}; {tuple(expected[name].shape)}"
+            raise UserError(f"{path}: {name!r} has shape {shapes} follows from the configuration beside it")
+        if tensor.dtype != torch.float32 or not tensor.isfinite().all():
+            raise UserError(f"{path}: {name!r} is not of finite numbers in fp32")
+    return found
+
+
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        raise UserError(f"{path}: no such file; {_WHOLE}")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    _check_file(path)
+    return read_json(path)
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def _others(names: Iterable[str]) -> list[str]:
+    """Those that lie neither in the encoder nor in a task's copy of its top."""
+    return [name for name in names if not name.startswith(("bert.", "branches."))]
 
 
 def _under(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:

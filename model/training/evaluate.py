@@ -1,4 +1,4 @@
-"""Predictions for whole splits, and their scores."""
+"""What a model says of whole splits, what that comes to as predictions, and their scores."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 
 from model.data.batches import assemble, sequence_lengths
 from model.data.corpus import Split
-from model.data.tasks import Metric, Task
+from model.data.tasks import Binary, Classes, Metric, Number, Task
 from model.data.tokens import Tokens
 from model.network.multitask import MultitaskBert
-from model.training.losses import objective
+from model.training.losses import BINARY_THRESHOLD, objective
 from model.training.precision import ConcretePrecision, autocast
 
 BATCH_SIZE = 128
@@ -25,7 +25,7 @@ TRAIN_SAMPLE = 512
 
 
 @torch.no_grad()
-def predict(
+def outputs(
     model: MultitaskBert,
     tokens: Tokens,
     split: Split,
@@ -33,20 +33,21 @@ def predict(
     rows: Mapping[str, np.ndarray] | None = None,
     on_batch: Callable[[], None] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Predictions for every task's examples of `split`, or those at `rows`, in their order; by task, (N,) float32.
+    """What `model` says of every task's examples of `split`, or those at `rows`, in their order; by task, float32.
 
-    Class numbers, 0 or 1, or numbers on the task's scale; not a number where the model's output is not finite.
-    `on_batch` is called after each batch.
+    Probabilities of classes, (N, classes); the probability of the label 1, (N,); or numbers on the task's scale, (N,):
+    see `Objective.outputs`. Not a number where the model's logits are not finite. `on_batch` is called after each
+    batch. On a CPU the same examples in the same order, and the same number of threads, give the same bits.
     """
     device = next(model.parameters()).device
     model.eval()
-    predicted = {}
+    said = {}
     for task in tokens.tasks:
         part, examples = model.config.tasks[task.name], tokens.splits[task.name][split]
         read_as = objective(task, part)
         chosen = np.arange(len(examples)) if rows is None else rows[task.name]
         order = np.argsort(sequence_lengths(examples, part.pair_encoding, tokens.max_length)[chosen], kind="stable")
-        outputs = []
+        batches = []
         for at in range(0, len(order), BATCH_SIZE):
             batch_rows = chosen[order[at : at + BATCH_SIZE]]
             orders = (False, True) if part.pair_order == "both" else (False,)
@@ -56,13 +57,41 @@ def predict(
                 batch = assemble(tokens, examples, batch_rows, part.pair_encoding, swapped).to(device)
                 with autocast(precision, device):
                     logits.append(model(task.name, batch).float())
-            outputs.append(read_as.predictions(torch.stack(logits).mean(dim=0)))
+            batches.append(read_as.outputs(torch.stack(logits).mean(dim=0)))
             if on_batch is not None:
                 on_batch()
-        predicted[task.name] = np.empty(len(order), dtype=np.float32)
-        if outputs:
-            predicted[task.name][order] = torch.cat(outputs).cpu().numpy()
-    return predicted
+        shape = (len(order), task.label.count) if isinstance(task.label, Classes) else (len(order),)
+        said[task.name] = np.empty(shape, dtype=np.float32)
+        if batches:
+            said[task.name][order] = torch.cat(batches).cpu().numpy()
+    return said
+
+
+def decide(task: Task, said: np.ndarray) -> np.ndarray:
+    """What a task's outputs, as `outputs` or a mean of several models gives them, come to: class numbers, 0 or 1, or
+    numbers on the task's scale, (N,) float32; not a number where an output is not finite."""
+    finite = np.isfinite(said)
+    match task.label:
+        case Classes():
+            decided, finite = said.argmax(axis=-1), finite.all(axis=-1)
+        case Binary():
+            decided = said > BINARY_THRESHOLD
+        case Number():
+            decided = said
+    return np.where(finite, decided, np.nan).astype(np.float32)
+
+
+def predict(
+    model: MultitaskBert,
+    tokens: Tokens,
+    split: Split,
+    precision: ConcretePrecision,
+    rows: Mapping[str, np.ndarray] | None = None,
+    on_batch: Callable[[], None] | None = None,
+) -> dict[str, np.ndarray]:
+    """What `outputs` comes to, by task, (N,): see `decide`."""
+    said = outputs(model, tokens, split, precision, rows, on_batch)
+    return {task.name: decide(task, said[task.name]) for task in tokens.tasks}
 
 
 def train_sample(tokens: Tokens) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Losses of a batch, what the outputs predict, and how far two outputs are apart.
+"""Losses of a batch, what the outputs say, and how far two outputs are apart.
 
 Mean absolute error, and the cosine embedding loss of labels cut in two at a threshold: Jetty, 4.4 and 4.2. The
 divergences: SMART (Jiang et al. 2020, https://arxiv.org/abs/1911.03437, section 2.1). Multiple negatives ranking:
@@ -21,7 +21,10 @@ from model.config import Loss, TaskConfig
 from model.data.tasks import Binary, Classes, Number, Task
 
 BINARY_THRESHOLD = 0.5
-"""Between the labels 0 and 1, and between the cosines that say so."""
+"""Between the labels 0 and 1, their probabilities, and the cosines that say so."""
+
+_ABOVE_THRESHOLD = BINARY_THRESHOLD + 2**-24
+"""The next number in fp32."""
 
 TOGETHER = 0.8
 """Where in the range of a task's numbers the pairs begin that belong together: its upper fifth."""
@@ -67,19 +70,28 @@ class Objective:
                 cosine = logits.squeeze(-1) / self.scale
                 return torch.where(labels > self.threshold, 1 - cosine, cosine.clamp(min=0)).mean()
 
-    def predictions(self, logits: Tensor) -> Tensor:
-        """What `logits` (B, outputs) predict, (B,); not a number where they are not finite."""
+    def outputs(self, logits: Tensor) -> Tensor:
+        """What `logits` (B, outputs) say, in fp32; not a number where they are not finite.
+
+        Of classes their probabilities, (B, classes); of binary labels the probability of 1, (B,); of numbers the number
+        itself, (B,). A cosine alone is no logit: of binary labels it is taken as it is, below 0 as 0, which is how its
+        loss sees it; 0.5 is its threshold. The decision never gets lost in rounding: the largest logit, and it alone,
+        has the first of the largest probabilities, and a logit above 0 a probability above 0.5.
+        """
         logits = logits.float()
         match self.loss:
+            case "cross_entropy" if self.binary:
+                said = _probability(logits[:, 1] - logits[:, 0])
             case "cross_entropy":
-                predicted = logits.argmax(dim=-1).float()
+                said = _probabilities(logits)
             case "bce":
-                predicted = (logits.squeeze(-1) > 0).float()
+                said = _probability(logits.squeeze(-1))
             case "cosine_embedding" if self.binary:
-                predicted = (logits.squeeze(-1) > BINARY_THRESHOLD * self.scale).float()
+                said = (logits.squeeze(-1) / self.scale).clamp(0, 1)
             case "mse" | "mae" | "cosine_embedding":
-                predicted = logits.squeeze(-1)
-        return torch.where(logits.isfinite().all(dim=-1), predicted, torch.nan)
+                said = logits.squeeze(-1)
+        finite = logits.isfinite().all(dim=-1)
+        return torch.where(finite if said.ndim == 1 else finite.unsqueeze(-1), said, torch.nan)
 
     def divergence(self, p: Tensor, q: Tensor) -> Tensor:
         """How far two outputs for a batch, (B, outputs) each, are apart: their mean over the batch, a scalar.
@@ -134,3 +146,17 @@ def ranking_loss(first: Tensor, second: Tensor, together: Tensor, *, scale: floa
     own = torch.arange(len(cosines), device=cosines.device)
     losses = F.cross_entropy(scale * cosines, own, reduction="none")
     return (losses * together).sum() / together.sum().clamp(min=1)
+
+
+def _probability(logits: Tensor) -> Tensor:
+    """Of the label 1, (B,): above 0.5 where the logit is above 0, however little."""
+    probability = logits.sigmoid()
+    return torch.where((logits > 0) & (probability <= BINARY_THRESHOLD), _ABOVE_THRESHOLD, probability)
+
+
+def _probabilities(logits: Tensor) -> Tensor:
+    """Of the classes, (B, classes): the first of the largest ones is that of the largest logit."""
+    probabilities, largest = logits.softmax(dim=-1), logits.argmax(dim=-1, keepdim=True)
+    own = probabilities.gather(-1, largest)
+    tied = probabilities.argmax(dim=-1, keepdim=True) != largest
+    return probabilities.scatter(-1, largest, torch.where(tied, own.nextafter(torch.ones_like(own)), own))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -11,9 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.faults.harness import Search, decisions, figures, pid_of
-
-SECONDS = 6.0
-"""About as long as a run takes after its ledger is there."""
 
 
 def test_a_killed_trial_ends_with_the_same_score_in_the_same_bits(tmp_path: Path, uninterrupted: Search) -> None:
@@ -48,13 +46,14 @@ def test_a_trial_that_dies_again_and_again_fails(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(int(os.environ.get("MINBERT_TEST_KILLS", "4"))))
 def test_a_driver_killed_at_any_moment(tmp_path: Path, seed: int, uninterrupted: Search) -> None:
-    rng = random.Random(seed)
+    first, *_, last = map(json.loads, uninterrupted.run.ledger.read_text().splitlines())
+    moment = random.Random(seed).random() * (last["time"] - first["time"])
     search = Search(tmp_path)
     started = time.monotonic()
     driver = search.start()
     driver.until(lambda history: True)
     ready = time.monotonic() - started
-    time.sleep(rng.random() * SECONDS)
+    time.sleep(moment)
     driver.be_killed()
     search.resume().ends()
     assert decisions(search.history()) == decisions(uninterrupted.history()), f"killed {ready:.1f} s after its start"

@@ -91,7 +91,7 @@ def test_predicts_the_same_when_read_again(technique, tokens, tmp_path):
     training = start(configured(technique.change), tokens, epochs=1)
     next(training)
     expected = predict(training.model, tokens, "dev", "fp32")
-    write_model(tmp_path, training.model, tiny_encoder())
+    write_model(tmp_path, training.model, tiny_encoder(), "fp32")
     for task, predicted in predict(read_model(tmp_path)[0], tokens, "dev", "fp32").items():
         np.testing.assert_array_equal(predicted, expected[task])
 

@@ -1,15 +1,29 @@
-"""A trained model as a folder."""
+"""A trained model as a folder, and an ensemble of them."""
+
+import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 from model.data.tasks import CS224N
+from model.errors import UserError
 from model.network.multitask import MultitaskBert
-from model.network.saved import read_model, write_model
-from model.training.evaluate import predict
-from tests.support import tiny_config
+from model.network.saved import (
+    member_folder,
+    read_members,
+    read_model,
+    read_precision,
+    write_ensemble,
+    write_model,
+)
+from model.training.evaluate import outputs
+from tests.support import refused, tiny_config, tiny_encoder
+
+WHOLE = "a model folder has config.json, evaluation.json, heads.safetensors and encoder/ or encoders/"
 
 
 @pytest.mark.parametrize(
@@ -25,19 +39,20 @@ from tests.support import tiny_config
     ],
     ids=["plain", "deep"],
 )
-def test_predicts_the_same_when_read_again(tmp_path, config, encoder, tokens):
+def test_says_the_same_when_read_again(tmp_path, config, encoder, tokens):
     torch.manual_seed(0)
     model = MultitaskBert(config, CS224N, encoder)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.1)
-    expected = predict(model, tokens, "dev", "fp32")
-    write_model(tmp_path, model, encoder)
+    expected = outputs(model, tokens, "dev", "fp32")
+    write_model(tmp_path, model, encoder, "bf16")
     again, its_encoder = read_model(tmp_path)
     assert again.config == config
     assert its_encoder.tokenizer == encoder.tokenizer
-    for task, predicted in predict(again, tokens, "dev", "fp32").items():
-        np.testing.assert_array_equal(predicted, expected[task])
+    assert read_precision(tmp_path) == "bf16"
+    for task, said in outputs(again, tokens, "dev", "fp32").items():
+        np.testing.assert_array_equal(said, expected[task])
 
     theirs = transformers.AutoModel.from_pretrained(tmp_path / "encoder").eval()
     ids = torch.tensor([[2, 8, 20, 30, 3], [2, 9, 3, 21, 3]])
@@ -46,6 +61,178 @@ def test_predicts_the_same_when_read_again(tmp_path, config, encoder, tokens):
         torch.testing.assert_close(theirs(input_ids=ids).last_hidden_state, hidden, rtol=0, atol=1e-5)
 
 
-def test_holds_nothing_to_unpickle(tmp_path, config, encoder):
-    write_model(tmp_path, MultitaskBert(config, CS224N, encoder), encoder)
-    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".safetensors", ".json", ".txt"}
+@pytest.fixture
+def folder(tmp_path, config, encoder):
+    write_model(tmp_path / "model", MultitaskBert(config, CS224N, encoder), encoder, "fp32")
+    return tmp_path / "model"
+
+
+def test_holds_nothing_to_unpickle(folder):
+    assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {".safetensors", ".json", ".txt"}
+
+
+def read(folder):
+    read_model(folder)
+    read_precision(folder)
+
+
+@pytest.mark.parametrize("file", ["config.json", "evaluation.json", "heads.safetensors"])
+def test_a_file_that_is_missing(folder, file):
+    (folder / file).unlink()
+    with refused(f"{folder / file}: no such file; {WHOLE}"):
+        read(folder)
+
+
+def test_an_encoder_that_is_missing_is_not_looked_for_on_the_hub(folder, monkeypatch):
+    shutil.rmtree(folder / "encoder")
+    monkeypatch.chdir(folder.parent)
+    relative = folder.relative_to(folder.parent)
+    with refused(f"{relative}/encoder: no such folder; {WHOLE}"):
+        read_model(relative)
+
+
+def changed(path, change):
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize("file", ["config.json", "evaluation.json"])
+def test_a_file_that_is_torn(folder, file):
+    (folder / file).write_text((folder / file).read_text()[:9])
+    with pytest.raises(UserError, match=rf"{file}: not JSON \("):
+        read(folder)
+
+
+@pytest.mark.parametrize("file", ["heads.safetensors", "encoder/model.safetensors"])
+def test_weights_that_are_torn(folder, file):
+    data = (folder / file).read_bytes()
+    (folder / file).write_bytes(data[: len(data) // 2])
+    with pytest.raises(UserError, match=rf"{file}: not a whole safetensors file \("):
+        read_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda values: values.update(heads={}),
+            "not a model's configuration: TrialConfig has no field 'heads': did you mean 'head'?",
+        ),
+        (
+            lambda values: values.pop("tasks"),
+            "not a model's configuration: TrialConfig.tasks is missing",
+        ),
+        (
+            lambda values: values["tasks"].update({"../x": values["tasks"]["sentiment"]}),
+            "there is no task '../x'; allowed are sentiment, paraphrase, similarity",
+        ),
+    ],
+)
+def test_a_configuration_of_something_else(folder, change, message):
+    changed(folder / "config.json", change)
+    with refused(f"{folder / 'config.json'}: {message}"):
+        read_model(folder)
+
+
+def test_a_configuration_of_another_encoder(folder):
+    changed(folder / "config.json", lambda values: values["encoder"].update(freeze_depth=5))
+    with refused(
+        f"{folder / 'encoder'}: not of the configuration beside it: EncoderConfig.freeze_depth = 5: allowed is 0 to 2, "
+        "the encoder's layers"
+    ):
+        read_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda heads: heads.pop("heads.sentiment.output.1.bias"),
+            "the key 'heads.sentiment.output.1.bias' is missing in a model of the configuration beside it",
+        ),
+        (
+            lambda heads: heads.update(extra=torch.ones(1)),
+            "the key 'extra' has no place in a model of the configuration beside it",
+        ),
+        (
+            lambda heads: heads.update({"heads.sentiment.output.1.bias": torch.ones(4)}),
+            "'heads.sentiment.output.1.bias' has shape (4,); (5,) follows from the configuration beside it",
+        ),
+        (
+            lambda heads: heads.update({"heads.sentiment.output.1.bias": torch.full((5,), torch.nan)}),
+            "'heads.sentiment.output.1.bias' is not of finite numbers in fp32",
+        ),
+        (
+            lambda heads: heads.update({"heads.sentiment.output.1.bias": torch.ones(5, dtype=torch.int64)}),
+            "'heads.sentiment.output.1.bias' is not of finite numbers in fp32",
+        ),
+    ],
+)
+def test_heads_of_something_else(folder, change, message):
+    path = folder / "heads.safetensors"
+    heads = load_file(path)
+    change(heads)
+    save_file(heads, path)
+    with refused(f"{path}: {message}"):
+        read_model(folder)
+
+
+def test_a_precision_that_is_none(folder):
+    (folder / "evaluation.json").write_text('{"precision": "fp8"}')
+    with refused(f"{folder / 'evaluation.json'}: precision is 'fp8'; allowed are fp32, bf16, fp16"):
+        read_precision(folder)
+
+
+def test_a_tasks_own_encoder_of_another_shape(tmp_path, encoder):
+    config = tiny_config(encoder={"branch_layers": 1})
+    for layers in (2, 3):
+        pretrained = tiny_encoder(layers=layers)
+        write_model(tmp_path / str(layers), MultitaskBert(config, CS224N, pretrained), pretrained, "fp32")
+    own = tmp_path / "2" / "encoders" / "paraphrase"
+    shutil.rmtree(own)
+    shutil.copytree(tmp_path / "3" / "encoders" / "paraphrase", own)
+    with refused(f"{own}: another shape or tokenizer than in {tmp_path / '2' / 'encoders' / 'sentiment'}"):
+        read_model(tmp_path / "2")
+
+
+# ------------------------------------------------------------------------------------------------------- ensembles
+
+
+def test_members(folder, tmp_path):
+    assert read_members(folder) == {folder: 1}
+    ensemble = tmp_path / "ensemble"
+    for name in ("t001", "t002-seed-1"):
+        shutil.copytree(folder, member_folder(ensemble, name))
+    write_ensemble(ensemble, {"t001": 3, "t002-seed-1": 1})
+    assert read_members(ensemble) == {ensemble / "members" / "t001": 3, ensemble / "members" / "t002-seed-1": 1}
+
+
+def test_what_is_no_model(tmp_path):
+    with refused(
+        f"{tmp_path / 'x'}: no such folder; allowed is one with a trained model, such as runs/NAME/refit/model"
+    ):
+        read_members(tmp_path / "x")
+    with refused(
+        f"{tmp_path}: no trained model: neither config.json nor ensemble.json is in it; allowed is a folder such as "
+        "runs/NAME/refit/model"
+    ):
+        read_members(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "members is None; allowed is an object of names and whole numbers from 1"),
+        ({"members": {}}, "members is {}; allowed is an object of names and whole numbers from 1"),
+        ({"members": ["a"]}, "members is ['a']; allowed is an object of names and whole numbers from 1"),
+        ({"members": {"../a": 1}}, "a member is called '../a'; allowed are letters, digits, '_', '-' and '.'"),
+        ({"members": {"a": 0}}, "the member a counts 0; allowed is a whole number from 1"),
+        ({"members": {"a": 1.5}}, "the member a counts 1.5; allowed is a whole number from 1"),
+        ({"members": {"a": True}}, "the member a counts True; allowed is a whole number from 1"),
+    ],
+)
+def test_what_is_no_ensemble(tmp_path, values, message):
+    (tmp_path / "ensemble.json").write_text(json.dumps(values))
+    with refused(f"{tmp_path / 'ensemble.json'}: {message}"):
+        read_members(tmp_path)

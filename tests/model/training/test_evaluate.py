@@ -1,4 +1,4 @@
-"""Predictions for whole splits, and scores."""
+"""What a model says of whole splits, predictions, and scores."""
 
 import dataclasses
 
@@ -28,22 +28,51 @@ def model(request):
 
 def one_by_one(model, tokens, task, split):
     """The obvious twin: no batches, no padding, no order to restore."""
-    part, rows = model.config.tasks[task], tokens.splits[task][split]
-    read_as = objective(next(t for t in CS224N if t.name == task), part)
+    part, rows = model.config.tasks[task.name], tokens.splits[task.name][split]
+    read_as = objective(task, part)
     with torch.no_grad():
         batches = (assemble(tokens, rows, np.array([i]), part.pair_encoding) for i in range(len(rows)))
-        return np.concatenate([read_as.predictions(model(task, batch)).numpy() for batch in batches])
+        return np.concatenate([read_as.outputs(model(task.name, batch)).numpy() for batch in batches])
 
 
 @pytest.mark.parametrize("batch_size", [5, 128])
-def test_predictions_are_in_the_order_of_the_corpus_whatever_the_padding(model, tokens, monkeypatch, batch_size):
+def test_outputs_are_in_the_order_of_the_corpus_whatever_the_padding(model, tokens, monkeypatch, batch_size):
     monkeypatch.setattr(evaluate, "BATCH_SIZE", batch_size)
-    got = evaluate.predict(model.train(), tokens, "dev", "fp32")
-    assert list(got) == [task.name for task in CS224N]
-    for task, predicted in got.items():
-        assert predicted.dtype == np.float32
-        np.testing.assert_allclose(predicted, one_by_one(model.eval(), tokens, task, "dev"), rtol=0, atol=1e-5)
-    assert len(set(got["similarity"].tolist())) > 10
+    said = evaluate.outputs(model.train(), tokens, "dev", "fp32")
+    predicted = evaluate.predict(model, tokens, "dev", "fp32")
+    assert list(said) == list(predicted) == [task.name for task in CS224N]
+    for task in CS224N:
+        assert said[task.name].dtype == predicted[task.name].dtype == np.float32
+        twin = one_by_one(model.eval(), tokens, task, "dev")
+        np.testing.assert_allclose(said[task.name], twin, rtol=0, atol=1e-5)
+        np.testing.assert_array_equal(predicted[task.name], evaluate.decide(task, said[task.name]))
+    assert len(set(said["similarity"].tolist())) > 10
+
+
+def test_classes_and_binary_labels_have_probabilities(model, tokens):
+    said = evaluate.outputs(model, tokens, "dev", "fp32")
+    assert {task: array.shape for task, array in said.items()} == {
+        "sentiment": (24, 5),
+        "paraphrase": (24,),
+        "similarity": (24,),
+    }
+    np.testing.assert_allclose(said["sentiment"].sum(axis=1), 1, atol=1e-6)
+    assert all((said[task] > 0).all() and (said[task] < 1).all() for task in ("sentiment", "paraphrase"))
+
+
+@pytest.mark.parametrize(
+    ("task", "said", "expected"),
+    [
+        (CS224N[0], [[0.1, 0.3, 0.3, 0.2, 0.1], [0, 0, 0, 0, 1]], [1, 4]),
+        (CS224N[0], [[0.1, 0.2, np.nan, 0.2, 0.1]], [np.nan]),
+        (CS224N[1], [0.5, 0.5 + 2**-24, 0.0, np.inf], [0, 1, 0, np.nan]),
+        (CS224N[2], [-0.25, 5.5, np.nan], [-0.25, 5.5, np.nan]),
+    ],
+)
+def test_what_outputs_come_to(task, said, expected):
+    decided = evaluate.decide(task, np.array(said, dtype=np.float32))
+    assert decided.dtype == np.float32
+    np.testing.assert_array_equal(decided, expected)
 
 
 def test_predictions_do_not_depend_on_precision_much(model, tokens):
@@ -84,6 +113,7 @@ def test_a_split_without_examples_has_no_predictions(model, tokens):
     nothing = type(nothing)(sentences, nothing.labels[:0], nothing.in_train[:0])
     empty = type(tokens)(**vars(tokens) | {"tasks": CS224N[:1], "splits": {"sentiment": {"student": nothing}}})
     assert evaluate.predict(model, empty, "student", "fp32")["sentiment"].shape == (0,)
+    assert evaluate.outputs(model, empty, "student", "fp32")["sentiment"].shape == (0, 5)
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=30))

@@ -1,4 +1,4 @@
-"""Losses and divergences beside slow twins, for value and gradients; what outputs predict."""
+"""Losses and divergences beside slow twins, for value and gradients; what outputs say and come to."""
 
 import math
 
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from model.config import TaskConfig
 from model.data.tasks import CS224N
+from model.training.evaluate import decide
 from model.training.losses import Objective, objective, ranking_loss, together
 from tests.support import refused
 
@@ -161,30 +162,68 @@ def test_the_cosine_embedding_loss_is_torchs():
 @pytest.mark.parametrize(
     ("loss", "binary", "logits", "expected"),
     [
-        ("cross_entropy", False, [[0.1, 0.3, 0.2], [9.0, -1.0, 0.0]], [1.0, 0.0]),
-        ("cross_entropy", True, [[0.1, 0.3], [0.3, 0.1]], [1.0, 0.0]),
-        ("bce", True, [[0.2], [-0.2], [0.0]], [1.0, 0.0, 0.0]),
+        ("cross_entropy", False, [[0.0, 1.0, 0.0], [9.0, 9.0, 9.0]], [[0.2119, 0.5761, 0.2119], [1 / 3] * 3]),
+        ("cross_entropy", True, [[0.0, 1.0], [1.0, 0.0], [3.0, 3.0]], [0.7311, 0.2689, 0.5]),
+        ("bce", True, [[1.0], [-1.0], [0.0], [500.0]], [0.7311, 0.2689, 0.5, 1.0]),
         ("mse", False, [[4.2], [-7.0]], [4.2, -7.0]),
         ("mae", False, [[4.2], [-7.0]], [4.2, -7.0]),
         ("cosine_embedding", False, [[4.2], [-0.5]], [4.2, -0.5]),
-        ("cosine_embedding", True, [[0.51], [0.5], [-0.9]], [1.0, 0.0, 0.0]),
+        ("cosine_embedding", True, [[0.51], [0.5], [-0.9], [1.0078125]], [0.51, 0.5, 0.0, 1.0]),
     ],
 )
-def test_predictions(loss, binary, logits, expected):
+def test_outputs(loss, binary, logits, expected):
     for dtype in (torch.float32, torch.bfloat16):
-        got = of(loss, binary).predictions(torch.tensor(logits, dtype=dtype))
+        got = of(loss, binary).outputs(torch.tensor(logits, dtype=dtype))
         assert got.dtype == torch.float32
-        torch.testing.assert_close(got, torch.tensor(expected), rtol=0.01, atol=0)
+        torch.testing.assert_close(got, torch.tensor(expected), rtol=0.01, atol=0.0001)
+
+
+def decided_by(loss, binary, logits):
+    """What logits mean, without a look at probabilities."""
+    if loss == "cross_entropy":
+        return float(max(range(len(logits)), key=lambda i: logits[i]))
+    if loss == "bce":
+        return float(logits[0] > 0)
+    if binary:
+        return float(logits[0] > 0.5)
+    return logits[0]
+
+
+NEAR = st.sampled_from([0.0, 1e-45, 1e-30, 1e-9, 1e-8, 6e-8, 0.5, 0.5 + 2**-24, 1.0, 1.0 + 2**-23, 80.0, 1e30])
+DECIDED = [
+    ("cross_entropy", False, 5, SENTIMENT),
+    ("cross_entropy", True, 2, PARAPHRASE),
+    ("bce", True, 1, PARAPHRASE),
+    ("cosine_embedding", True, 1, PARAPHRASE),
+    ("mse", False, 1, SIMILARITY),
+]
+
+
+@given(st.data(), st.sampled_from(DECIDED))
+def test_no_decision_is_lost_in_rounding(data, case):
+    """Logits so near each other, or near 0, that their probabilities are the same in fp32."""
+    loss, binary, width, task = case
+    row = st.lists(NEAR.flatmap(lambda x: st.sampled_from([x, -x])), min_size=width, max_size=width)
+    logits = torch.tensor(data.draw(st.lists(row, min_size=1, max_size=4)))
+    decided = decide(task, of(loss, binary).outputs(logits).numpy())
+    assert decided.tolist() == [decided_by(loss, binary, row) for row in logits.tolist()]
+
+
+def test_the_first_of_the_largest_probabilities_is_that_of_the_largest_logit():
+    logits = torch.tensor([[0.0, 1e-9, 0.0, 5e-9, -1e-9]])
+    assert logits.softmax(dim=-1).argmax() == 0, "or this would test nothing"
+    assert of("cross_entropy").outputs(logits).argmax() == 3
+    assert of("bce", True).outputs(torch.tensor([[1e-9]])) > 0.5
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
 @every_loss
-def test_what_is_not_finite_predicts_nothing(loss, broken):
+def test_what_is_not_finite_says_nothing(loss, broken):
     logits = torch.ones(2, WIDTH[loss])
     logits[1, -1] = broken
-    got = of(loss).predictions(logits)
-    assert got.isfinite().tolist() == [True, False]
-    assert got[1].isnan()
+    got = of(loss).outputs(logits)
+    assert got[0].isfinite().all()
+    assert got[1].isnan().all()
 
 
 @pytest.mark.parametrize(
