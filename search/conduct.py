@@ -6,7 +6,8 @@ import shutil
 import sys
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import cast
 
 from rich.console import Console
@@ -17,8 +18,9 @@ from model.network.pretrained import Encoder
 from model.training.precision import Precision
 from search import tuner
 from search.budget import Budget
+from search.candidates import LedgerSearcher
 from search.disk import is_full
-from search.halt import Halt
+from search.halt import Cause, Halt
 from search.inputs import Inputs
 from search.judge import Judge
 from search.leaderboard import leaderboard_table
@@ -50,6 +52,52 @@ def conduct(
     `begun` is when the command was, by the monotonic clock. Raises UserError for a space that breaks in a draw, and for
     a full disk.
     """
+
+    def searcher(ledger: Ledger, halt: Halt) -> OptunaSearcher:
+        return OptunaSearcher(inputs.space, inputs.problem, ledger, halt, trials=info.trials, seed=info.seed)
+
+    with session(run, begun, resume_command(run)) as ledger:
+        try:
+            cause = carry_on(run, info, ledger, searcher, tokens, encoder, shares, console)
+        finally:
+            show_end(run, list(ledger.records.values()), info, console)
+        return INTERRUPTED if cause == "interrupted" else exit_code(list(ledger.records.values()))
+
+
+@contextmanager
+def session(run: RunFolder, begun: float, go_on: str) -> Iterator[Ledger]:
+    """The run's ledger, open, and what a driver that died left behind tidied up. Begin and end are written to it.
+
+    Turns a full disk into a UserError, which names the command `go_on`.
+    """
+    try:
+        with Ledger(run.ledger) as ledger:
+            for record in ledger.records.values():
+                if record.state != "running":
+                    tidy(run, record.name)  # its driver may have died just before that
+            ledger.append(Session(setup_seconds=time.monotonic() - begun))
+            try:
+                yield ledger
+            finally:
+                with suppress(OSError):  # where the disk is full
+                    ledger.append(SessionEnd())
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise UserError(full_disk(run, go_on)) from error
+
+
+def carry_on(
+    run: RunFolder,
+    info: RunInfo,
+    ledger: Ledger,
+    searcher_for: Callable[[Ledger, Halt], LedgerSearcher],
+    tokens: Tokens,
+    encoder: Encoder,
+    shares: Shares,
+    console: Console,
+) -> Cause | None:
+    """Runs what the searcher suggests to its end. The cause that halted it, None where none did."""
     settings = TrialSettings(
         run=run.path,
         epochs=info.epochs,
@@ -59,32 +107,16 @@ def conduct(
         threads=shares.threads,
         device=shares.device,
     )
-    try:
-        with Ledger(run.ledger) as ledger:
-            for record in ledger.records.values():
-                if record.state != "running":
-                    tidy(run, record.name)  # its driver may have died just before that
-            ledger.append(Session(setup_seconds=time.monotonic() - begun))
-            shown = listeners(run, info, ledger, console)
-            halt = Halt(
-                Budget.parse(info.budget),
-                ledger.history,
-                on_interrupt=lambda: console.print("Stopping all trials; once more to break off."),
-            )
-            judge = Judge(ledger, info.epochs, early_stopping=info.early_stopping)
-            searcher = OptunaSearcher(inputs.space, inputs.problem, ledger, halt, trials=info.trials, seed=info.seed)
-            try:
-                with shown:
-                    cause = tuner.search(run, ledger, searcher, judge, tokens, encoder, settings, shares, halt)
-            finally:
-                with suppress(OSError):  # where the disk is full
-                    ledger.append(SessionEnd())
-                show_end(run, list(ledger.records.values()), info, console)
-    except OSError as error:
-        if not is_full(error):
-            raise
-        raise UserError(full_disk(run)) from error
-    return INTERRUPTED if cause == "interrupted" else exit_code(list(ledger.records.values()))
+    shown = listeners(run, info, ledger, console)
+    halt = Halt(
+        Budget.parse(info.budget),
+        ledger.history,
+        on_interrupt=lambda: console.print("Stopping all trials; once more to break off."),
+    )
+    judge = Judge(ledger, info.epochs, early_stopping=info.early_stopping)
+    searcher = searcher_for(ledger, halt)
+    with shown:
+        return tuner.search(run, ledger, searcher, judge, tokens, encoder, settings, shares, halt)
 
 
 def listeners(run: RunFolder, info: RunInfo, ledger: Ledger, console: Console) -> Progress:
@@ -104,12 +136,12 @@ def tidy(run: RunFolder, trial: str) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def full_disk(run: RunFolder) -> str:
+def full_disk(run: RunFolder, go_on: str) -> str:
     """For a user whose disk is full."""
     free = shutil.disk_usage(run.path).free
     return (
         f"{run.path}: no space left on its disk ({free / 1e6:.0f} MB free). All that was saved is whole: free some, "
-        f"then go on by {resume_command(run)}"
+        f"then go on by {go_on}"
     )
 
 

@@ -52,6 +52,8 @@ class Suggested:
     """What each was drawn from: Optuna's JSON of a distribution."""
     config: Mapping[str, Any]
     """The TrialConfig they made, as a dictionary."""
+    seed: int | None = None
+    """Its own; None where all trials have the run's."""
     time: float = field(default_factory=time.time)
 
 
@@ -159,6 +161,7 @@ class TrialRecord:
     params: Mapping[str, Any]
     distributions: Mapping[str, Any]
     config: Mapping[str, Any]
+    seed: int | None = None
     reports: list[Report] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     retries: list[Retry] = field(default_factory=list)
@@ -212,6 +215,7 @@ class History:
                     params=event.params,
                     distributions=event.distributions,
                     config=event.config,
+                    seed=event.seed,
                 )
             case Report():
                 self.trials[event.trial].reports.append(event)

@@ -11,6 +11,8 @@ runs/NAME/
         state/          its whole state after its last epoch, and state.before/ after the one before that; until it ends
         pulse           the process that trains it, and its sign of life
         events.out...   for TensorBoard
+    retrained/          what was trained anew after the search (search.retrain): ledger, trials, lock and ray, as here
+    refit/              what came of that (analysis.winner.results)
     lock                who is writing to the run
     ray/                Ray's own files and log; of no use after the run
 """
@@ -104,6 +106,12 @@ class RunFolder:
         self.encoder = path / "encoder"
         self.lock = path / "lock"
         self.ray = path / "ray"
+        self.refit = path / "refit"
+
+    @property
+    def retrained(self) -> RunFolder:
+        """The folder of what was trained anew after the search: ledger and trials, without a run.json of its own."""
+        return RunFolder(self.path / "retrained")
 
     def info(self) -> RunInfo:
         """What the run was asked to do."""

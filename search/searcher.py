@@ -16,18 +16,16 @@ the trial's number: the same trials told in the same order suggest the same one,
 from __future__ import annotations
 
 import json
-from collections import deque
-from typing import Any
 
 import numpy as np
 import optuna
 from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import TrialState, create_trial
-from ray.tune.search import Searcher
 
 from model.errors import UserError
 from model.problem import Problem
+from search.candidates import LedgerSearcher
 from search.halt import Halt
 from search.ledger import Ledger
 from search.records import Suggested, TrialRecord
@@ -40,75 +38,37 @@ _POINT = "point"
 """The user attribute of an Optuna trial that names the point it was enqueued as."""
 
 
-class OptunaSearcher(Searcher):
+class OptunaSearcher(LedgerSearcher):
     """Draws trials from a space and records each in the ledger before Ray hears of it, `trials` in all, if that is a
     number. Those that the ledger has, and that have not ended, come first: they go on where they were."""
 
     def __init__(
         self, space: Space, problem: Problem, ledger: Ledger, halt: Halt, *, trials: int | None, seed: int
     ) -> None:
-        super().__init__()
+        super().__init__(ledger, halt)
         self._space = space
         self._problem = problem
-        self._ledger = ledger
-        self._halt = halt
         self._trials = trials
         self._seed = seed
-        self._asked: dict[str, tuple[str, optuna.Trial]] = {}
-        """The name and Optuna's side of each trial, by Ray's id."""
-        self.error: UserError | None = None
-        """What the space did wrong in a draw. No trial is suggested after it, those that run go on to their end."""
+        self._live: dict[str, optuna.Trial] = {}
+        """Optuna's side of each trial that has not ended, by name."""
         with quiet_optuna():
             self.study = optuna.create_study(direction="maximize")
-            taken_up = {record.name: self._take_up(record) for record in ledger.records.values()}
+            for record in ledger.records.values():
+                self._take_up(record)
             tried = {record.source for record in ledger.records.values()}
             for name, params in space.points.items():
                 if _source(name) not in tried:
                     self.study.enqueue_trial(dict(params), user_attrs={_POINT: name})
-        self._unfinished = deque((name, trial) for name, trial in taken_up.items() if trial is not None)
+        self._unfinished.extend(self._live)
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        """Ray's question for the next trial: its name and TrialConfig as a dictionary."""
-        if self._halt.cause is not None:
-            return Searcher.FINISHED  # Ray would wait minutes for a trial where none runs
-        if self._unfinished:
-            name, trial = self._unfinished.popleft()
-        elif not self.has_more():
-            return None if self._asked else Searcher.FINISHED  # one of those asked for may yet come back
-        else:
-            drawn = self._draw()
-            if drawn is None:
-                return Searcher.FINISHED
-            name, trial = drawn
-        self._asked[trial_id] = (name, trial)
-        record = self._ledger.records[name]
-        out_of_memory = any(retry.reason == "memory" for retry in record.retries)
-        return {"trial": name, "config": dict(record.config), "micro_batches": 2 if out_of_memory else 1}
+    def _is_left(self) -> bool:
+        return self._trials is None or len(self._ledger.records) < self._trials
 
-    def has_more(self) -> bool:
-        """Whether there is a trial to go on with, or one to draw."""
-        return bool(self._unfinished) or self._trials is None or len(self._ledger.records) < self._trials
+    def _is_done(self, name: str) -> None:
+        tell(self.study, self._live[name], self._ledger.records[name])
 
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Nothing to do: what a trial reported is in the ledger, and Optuna is told when the trial has ended."""
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Ray's word that it is done with a trial. How it ended is in the ledger, where the judge wrote it. Where it
-        has not, since the process that was to take it up had died before, another one is to."""
-        name, trial = self._asked.pop(trial_id)
-        record = self._ledger.records[name]
-        tell(self.study, trial, record)
-        if record.state == "running":
-            self._unfinished.append((name, trial))
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Ray pickles a Tuner for its own restore, which is never used here, and a ledger can't be pickled."""
-        return {}
-
-    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """Nothing: Ray's snapshot of a run is disposable, the study can be rebuilt from the ledger."""
-
-    def _draw(self) -> tuple[str, optuna.Trial] | None:
+    def _next(self) -> str | None:
         """A new trial, in the ledger; None where the space or the ledger's disk is at its end."""
         number = len(self._ledger.records)
         with quiet_optuna():
@@ -133,10 +93,11 @@ class OptunaSearcher(Searcher):
         except OSError as error:
             self._halt.for_error(error)
             return None
-        return suggested.trial, trial
+        self._live[suggested.trial] = trial
+        return suggested.trial
 
-    def _take_up(self, record: TrialRecord) -> optuna.Trial | None:
-        """Puts a trial of the ledger into the study; Optuna's side of it where it has not ended."""
+    def _take_up(self, record: TrialRecord) -> None:
+        """Puts a trial of the ledger into the study."""
         self.study.sampler = RandomSampler(seed=0)  # asked for nothing that is used
         self.study.add_trial(
             create_trial(
@@ -147,7 +108,8 @@ class OptunaSearcher(Searcher):
         )
         trial = optuna.Trial(self.study, self.study.get_trials(deepcopy=False)[-1]._trial_id)
         tell(self.study, trial, record)
-        return trial if record.state == "running" else None
+        if record.state == "running":
+            self._live[record.name] = trial
 
 
 def new_sampler(seed: int, number: int) -> TPESampler:

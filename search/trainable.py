@@ -35,7 +35,8 @@ class TrialSettings:
     epochs: int
     epoch_examples: int
     seed: int
-    """The same for every trial: two that differ in one parameter start alike and see the same examples."""
+    """The same for every trial without one of its own: two that differ in one parameter start alike and see the same
+    examples."""
     precision: Precision
     threads: int
     device: str
@@ -98,6 +99,7 @@ class MinbertTrial(tune.Trainable):
             self._pulse = None
         self._name: str = config["trial"]
         self._config: dict[str, Any] = json.loads(json.dumps(config["config"]))  # as a saved state has it
+        self._seed: int = self._settings.seed if config["seed"] is None else config["seed"]
         self._micro_batches: int = config["micro_batches"]
         self._reports: list[Report] = []
         self._to_tell: deque[Outcome] = deque()
@@ -148,7 +150,7 @@ class MinbertTrial(tune.Trainable):
             self._encoder,
             epochs=settings.epochs,
             epoch_examples=settings.epoch_examples,
-            seed=settings.seed,
+            seed=self._seed,
             precision=settings.precision,
             device=settings.device,
             micro_batches=self._micro_batches,

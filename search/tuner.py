@@ -7,6 +7,7 @@ from ray.tune.experiment import Trial
 
 from model.data.tokens import Tokens
 from model.network.pretrained import Encoder
+from search.candidates import LedgerSearcher
 from search.cluster import log_to
 from search.halt import Cause, Halt
 from search.judge import Judge
@@ -14,7 +15,6 @@ from search.ledger import Ledger
 from search.resources import Shares
 from search.run_folder import RunFolder
 from search.scheduler import JudgedTrials
-from search.searcher import OptunaSearcher
 from search.trainable import MinbertTrial, TrialSettings
 from search.watch import Watch
 
@@ -22,7 +22,7 @@ from search.watch import Watch
 def search(
     run: RunFolder,
     ledger: Ledger,
-    searcher: OptunaSearcher,
+    searcher: LedgerSearcher,
     judge: Judge,
     tokens: Tokens,
     encoder: Encoder,

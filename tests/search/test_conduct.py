@@ -96,7 +96,6 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "search.conduct.shutil.disk_usage", lambda path: dataclasses.make_dataclass("U", ["free"])(2.4e6)
     )
     run = RunFolder(tmp_path / "one")
-    assert full_disk(run) == (
-        f"{run.path}: no space left on its disk (2 MB free). All that was saved is whole: free some, then go on by "
-        f"{resume_command(run)}"
+    assert full_disk(run, "more") == (
+        f"{run.path}: no space left on its disk (2 MB free). All that was saved is whole: free some, then go on by more"
     )

@@ -49,7 +49,7 @@ def searcher(space: Space, problem: Problem, ledger: Ledger) -> OptunaSearcher:
 
 def end(searcher: OptunaSearcher, ledger: Ledger, ray_id: str, state: EndState, overalls: list[float]) -> None:
     """Lets a suggested trial report `overalls` and end, as the judge would."""
-    name = searcher._asked[ray_id][0]
+    name = searcher._asked[ray_id]
     for epoch, overall in enumerate(overalls, 1):
         ledger.append(report(name, epoch, overall, best=max(overalls[:epoch])))
     ledger.append(End(trial=name, state=state, error=ERROR if state == "failed" else None))
@@ -63,7 +63,7 @@ def test_points_come_first_and_once(searcher: OptunaSearcher, ledger: Ledger) ->
     assert records[0].params == {"depth": 1, "rate": 1e-4, "pooling": "mean", "common": 0}
     assert records[1].params["depth"] == 2
     assert set(records[1].params) >= {"depth", "rate", "pooling", "common"}, "what a point leaves open is drawn"
-    assert suggestions == [{"trial": r.name, "config": r.config, "micro_batches": 1} for r in records]
+    assert suggestions == [{"trial": r.name, "config": r.config, "seed": None, "micro_batches": 1} for r in records]
     assert [record.name for record in records] == ["t001", "t002", "t003", "t004"]
 
 

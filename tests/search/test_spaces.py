@@ -16,7 +16,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FixedTrial
 
 import model.config
-from analysis.published import FIGURES
+from analysis.published.figures import FIGURES
 from model.config import TrialConfig
 from model.data.tasks import CS224N, Binary, Classes, Number, Task
 from model.problem import Problem

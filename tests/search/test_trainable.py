@@ -78,7 +78,12 @@ def begin(run: RunFolder, tokens: Tokens, encoder: Encoder, monkeypatch: pytest.
 
 def asked(name: str = "t001", micro_batches: int = 1, **optimization: Any) -> dict[str, Any]:
     """What Ray passes on from the searcher."""
-    return {"trial": name, "config": tiny_config(**optimization).to_dict(), "micro_batches": micro_batches}
+    return {
+        "trial": name,
+        "config": tiny_config(**optimization).to_dict(),
+        "seed": None,
+        "micro_batches": micro_batches,
+    }
 
 
 def reports(said: list[Outcome]) -> list[Report]:
