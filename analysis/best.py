@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
 
-from analysis.winner import refit_winner
 from model.config import TrialConfig
 from model.describe import describe
 from model.errors import UserError, reported
@@ -18,60 +17,104 @@ from search.leaderboard import leaderboard_table, make_console
 from search.records import TrialRecord, winner
 from search.run_folder import RunFolder, newest_run, next_command, open_run
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""
+
 
 @dataclass(frozen=True)
 class Arguments:
-    """Shows a run's leaderboard and the configuration of its winner; with --refit trains the winner anew, evaluates it
-    on dev and on test, which the search never saw, and writes model, predictions and scores to runs/NAME/refit."""
+    """Shows a run's leaderboard and the configuration of its winner. With --refit, trains its best trials anew with
+    several seeds, chooses among them, evaluates on test, which the search never saw, and writes model, predictions and
+    figures to runs/NAME/refit and a report to runs/NAME/report.html."""
 
     run: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[RUN]")] = None
     """Name of the run; the newest one if none is given."""
     refit: bool = False
-    """Train the winner anew and evaluate it."""
-    seeds: int = 1
-    """With --refit: how often it is trained, each time with another seed. The best on dev is kept."""
+    """Train the finalists anew, choose, evaluate, explain."""
+    finalists: int = 5
+    """With --refit: how many of the best trials are trained anew."""
+    seeds: int = 3
+    """With --refit: how often each of them is trained, with seeds that the search did not use."""
+    prefer: Literal["score", "cheap"] = "score"
+    """With --refit: of the finalists that can't be told apart from the best, the best or the cheapest to train."""
+    ablation: Annotated[bool, tyro.conf.arg(help_behavior_hint="(default: it is trained)")] = True
+    """With --refit: train the way from the best of the space's points to the winner, step by step."""
+    address: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
+    """With --refit: a running Ray cluster to train on; this machine alone if none is given."""
     runs_dir: Path = Path("runs")
     """Where the runs lie."""
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> int:
+    """0, 2 for what the user got wrong, 130 after Ctrl-C."""
     arguments = tyro.cli(Arguments, args=argv, prog="python -m analysis.best", config=(tyro.conf.FlagCreatePairsOff,))
     with reported():
         _check(arguments)
         run = open_run(arguments.runs_dir, arguments.run) if arguments.run else newest_run(arguments.runs_dir)
-        show_winner(run, arguments, make_console())
+        console = make_console()
+        show_winner(run, console)
+        if not arguments.refit:
+            console.print("Next:", next_command(run), soft_wrap=True, highlight=False)
+            return 0
+        try:
+            refit_and_report(run, arguments, console)
+        except KeyboardInterrupt:
+            console.print("Go on:", next_command(run), soft_wrap=True, highlight=False)
+            return INTERRUPTED
+    return 0
 
 
-def show_winner(run: RunFolder, arguments: Arguments, console: Console) -> None:
-    records = run.trials()
+def show_winner(run: RunFolder, console: Console) -> None:
+    """The leaderboard, and the configuration that leads it."""
+    records, info = run.trials(), run.info()
     won = winner(records)
     if won is None:
         raise UserError(f"{run.path}: no trial of this run has ended an epoch and is sound")
-    console.print(f"Run [bold]{run.name}[/bold], {_progress(records, run)}")
-    console.print(leaderboard_table(records, run.info().tasks, width=console.width))
+    console.print(f"Run [bold]{run.name}[/bold], {_progress(records, info.trials)}")
+    console.print(leaderboard_table(records, info.tasks, width=console.width))
     console.print(
-        f"The winner is [bold]{won.name}[/bold], proposed by {won.source}. Its configuration, but for fields at their "
-        "default:"
+        f"The search's winner is [bold]{won.name}[/bold], proposed by {won.source}. Its configuration, but for fields "
+        "at their default:"
     )
-    config = TrialConfig.from_dict(won.config)
-    for line in describe(config):
+    for line in describe(TrialConfig.from_dict(won.config)):
         console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
-    if arguments.refit:
-        refit_winner(run, won, config, arguments.seeds, console)
-    else:
-        console.print("Next:", next_command(run), soft_wrap=True, highlight=False)
+
+
+def refit_and_report(run: RunFolder, arguments: Arguments, console: Console) -> None:
+    """Everything that --refit does."""
+    from analysis.report import write_report
+    from analysis.winner.refit import Options, refit  # with torch, which takes seconds
+    from analysis.winner.tables import show
+
+    options = Options(
+        finalists=arguments.finalists,
+        seeds=arguments.seeds,
+        prefer=arguments.prefer,
+        ablation=arguments.ablation,
+        address=arguments.address,
+    )
+    show(refit(run, options, console), run.info().tasks, console)
+    report = write_report(run)
+    console.print(f"Written: {run.refit}/model, {run.refit}/predictions", soft_wrap=True, highlight=False)
+    console.print(f"Report:  {report}", soft_wrap=True, highlight=False)
 
 
 def _check(arguments: Arguments) -> None:
-    if arguments.seeds < 1:
-        raise UserError(f"--seeds {arguments.seeds}: allowed is a whole number from 1")
-    if arguments.seeds != 1 and not arguments.refit:
-        raise UserError(f"--seeds {arguments.seeds} has no effect without --refit")
+    for name in ("finalists", "seeds"):
+        value = getattr(arguments, name)
+        if value < 1:
+            raise UserError(f"--{name} {value}: allowed is a whole number from 1")
+    if not arguments.refit:
+        for name in ("finalists", "seeds", "prefer", "ablation", "address"):
+            value = getattr(arguments, name)
+            if value != getattr(Arguments, name):
+                flag = "--no-ablation" if name == "ablation" else f"--{name} {value}"
+                raise UserError(f"{flag} has no effect without --refit")
 
 
-def _progress(records: list[TrialRecord], run: RunFolder) -> str:
+def _progress(records: list[TrialRecord], trials: int | None) -> str:
     ended = sum(record.state != "running" for record in records)
-    return f"{ended} of {run.info().trials} trials ended"
+    return f"{ended} of {trials} trials ended" if trials is not None else f"{ended} trials ended"
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ import tyro
 from rich.table import Table
 from rich.text import Text
 
-from analysis.findings import FINDINGS
-from analysis.measures import LEAST_NOISE, LEAST_TASK_NOISE, TIME_NOISE, DevSets, Verdict
-from analysis.published import FIGURES, Figures, Several
+from analysis.published.figures import FIGURES, Figures, Several
+from analysis.published.findings import FINDINGS
+from analysis.published.measures import LEAST_NOISE, LEAST_TASK_NOISE, TIME_NOISE, DevSets, Verdict
 from model.data.tasks import CS224N
 from model.errors import UserError, reported
 from search.leaderboard import make_console

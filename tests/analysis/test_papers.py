@@ -10,11 +10,21 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from analysis import published
-from analysis.findings import FINDINGS
-from analysis.measures import DevSets, Outcome, differs, keeps, narrows_gap, rises, rises_in_any, saves_time, variance
 from analysis.papers import as_markdown, compare, main
-from analysis.published import FIGURES, Figures
+from analysis.published import figures as published
+from analysis.published.figures import FIGURES, Figures
+from analysis.published.findings import FINDINGS
+from analysis.published.measures import (
+    DevSets,
+    Outcome,
+    differs,
+    keeps,
+    narrows_gap,
+    rises,
+    rises_in_any,
+    saves_time,
+    variance,
+)
 from model.data.tasks import CS224N
 from model.training.evaluate import overall, overall_2023
 from search.ledger import Ledger

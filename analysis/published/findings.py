@@ -1,12 +1,13 @@
-"""What the five papers found (analysis.published), as data, and whether it held in a run of spaces/papers.py."""
+"""What the five papers found (published.figures), as data, and whether it held in a run of spaces/papers.py."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from analysis import published
-from analysis.measures import (
+from analysis.published import figures as published
+from analysis.published.figures import Figures
+from analysis.published.measures import (
     DevSets,
     Measure,
     Outcome,
@@ -18,7 +19,6 @@ from analysis.measures import (
     rises_in_any,
     saves_time,
 )
-from analysis.published import Figures
 from search.records import TrialRecord
 
 

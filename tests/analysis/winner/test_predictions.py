@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.predictions import write_predictions
+from analysis.winner.predictions import write_predictions
 from model.data.corpus import Corpus, Example, Split
 from model.data.tasks import CS224N
 

@@ -1,0 +1,243 @@
+"""What stands on the report's page: read from a run's folder, put into tables and sentences."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.page import wording
+from analysis.page.gallery import pictures
+from analysis.page.plots.parameters import Axis, shown
+from analysis.why.cost import Cost, front, train_seconds, trainable_parameters
+from analysis.why.edges import edges
+from analysis.why.importance import LEAST_TRIALS, Importance, importances
+from analysis.winner.results import Candidate, Estimate, Figures, Results, read_results
+from model.config import TrialConfig
+from model.describe import describe
+from model.errors import UserError
+from search.leaderboard import parameter_count
+from search.ledger import read_ledger
+from search.records import Report, TrialRecord, winner
+from search.run_folder import RunFolder, RunInfo, next_command
+
+MOST_ROWS = 15
+"""Of the leaderboard, before the others are folded away."""
+SECTIONS = (
+    ("figures", "Figures"),
+    ("finalists", "Finalists"),
+    ("leaderboard", "Leaderboard"),
+    ("curves", "Curves"),
+    ("parameters", "Parameters"),
+    ("ablation", "Why it won"),
+    ("cost", "Cost"),
+    ("errors", "Errors"),
+    ("drift", "Drift"),
+    ("run", "The run"),
+    ("again", "Again"),
+)
+"""Ids of the page's sections, and what they are called above it."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A figure of the headline."""
+
+    label: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParameterRow:
+    """A line of the table of parameters."""
+
+    name: str
+    range: str
+    winner: str
+    share: float | None
+    warning: str | None
+    trials: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureRow:
+    """A line of the table of figures; None, or no task, where a figure is not known."""
+
+    label: str
+    overall: float
+    interval: Estimate | None = None
+    overall_2023: float | None = None
+    by_task: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    clean: float | None = None
+    strong: bool = False
+
+
+def page(run: RunFolder) -> dict[str, Any]:
+    """The template's values. Raises UserError where what lies in the folder can't be read."""
+    info, records = _printable(run.info()), _printable(run.trials())
+    results = _printable(read_results(run.path / "refit"))
+    seconds = read_ledger(run.ledger).seconds_spent() if run.ledger.exists() else 0.0
+    won = _winner(run, records, results)
+    kept, measured = _kept(results), importances(records)
+    return {
+        "run": run,
+        "tasks": info.tasks,
+        "records": records,
+        "won": won,
+        "results": results,
+        "kept": kept,
+        "top": winner(records),
+        "sections": SECTIONS,
+        "most_rows": MOST_ROWS,
+        "unfinished": _unfinished(info, records),
+        "tiles": _tiles(won, results, kept, records, seconds),
+        "figure_rows": _figure_rows(won, results, kept),
+        "states": wording.states(records),
+        "facts": wording.facts(info, records, seconds),
+        "troubles": wording.troubles(records),
+        "refit_command": next_command(run),
+        "commands": [wording.search_command(run, info), next_command(run)],
+        "pictures": pictures(run, info, records, won, results, kept, measured),
+        **_configuration(won),
+        "parameters": _parameters(records, won, measured),
+        "no_importance": f"Too few trials: to say how much a parameter matters takes {LEAST_TRIALS} that drew it.",
+        "edges": [edge.words for edge in edges(records)],
+        "fronts": _fronts(records),
+    }
+
+
+def _winner(run: RunFolder, records: Sequence[TrialRecord], results: Results | None) -> TrialRecord | None:
+    """The finalist that was chosen; without a refit the best of the search."""
+    if results is None:
+        return winner(records)
+    chosen = results.selection.chosen
+    found = next((record for record in records if record.name == chosen and record.reports), None)
+    if found is None:
+        raise UserError(f"{run.path / 'refit'}: of another run: it chose {chosen}, of which {run.ledger} has no scores")
+    return found
+
+
+def _kept(results: Results | None) -> Candidate | None:
+    return None if results is None else next(one for one in results.candidates if one.kept)
+
+
+def _unfinished(info: RunInfo, records: Sequence[TrialRecord]) -> str | None:
+    """How far a run has come that has not done all that was asked; whether it still runs, its files do not say."""
+    ended = sum(record.state != "running" for record in records)
+    if ended < (info.trials or len(records)):
+        return f"{ended} of {info.trials or len(records)} trials ended"
+    return None
+
+
+def _tiles(
+    won: TrialRecord | None,
+    results: Results | None,
+    kept: Candidate | None,
+    records: Sequence[TrialRecord],
+    seconds: float,
+) -> list[Tile]:
+    tiles = []
+    if results and kept:
+        test, corrected = kept.test_overall, results.selection.corrected
+        tiles += [
+            Tile("overall on test", f"{test.value:.4f}", f"95% interval {test.low:.4f} to {test.high:.4f}"),
+            Tile("dev, corrected", f"{corrected.value:.4f}", f"{corrected.low:.4f} to {corrected.high:.4f}"),
+        ]
+    if won and won.best:
+        seen = Tile("dev, in the search", f"{won.best.overall:.4f}", f"epoch {won.best.epoch} of {won.epoch}")
+        trained = sum(report.train_seconds for report in won.reports)
+        size = parameter_count(won.best.trainable_parameters)
+        tiles += [seen, Tile("parameters trained", size, f"in {wording.duration(trained)}, by {won.source}")]
+    epochs = sum(record.epoch for record in records)
+    searched = Tile(
+        "searched", wording.plural(len(records), "trial"), f"{epochs} epochs in {wording.duration(seconds)}"
+    )
+    return [*tiles, searched]
+
+
+def _figure_rows(won: TrialRecord | None, results: Results | None, kept: Candidate | None) -> list[FigureRow]:
+    if won is None or won.best is None:
+        return []
+    rows = [_searched(won.best)]
+    if results and kept:
+        corrected = results.selection.corrected
+        rows += [
+            FigureRow(label="dev, corrected for selection", overall=corrected.value, interval=corrected),
+            _row(f"dev, the model that is kept ({kept.kind})", kept.dev, None),
+            _row(f"test, the model that is kept ({kept.kind})", kept.test, kept.test_overall, strong=True),
+            *(_row(f"test, {peer.point}", peer.retrained.test, peer.test_overall) for peer in results.peers),
+        ]
+    return rows
+
+
+def _searched(best: Report) -> FigureRow:
+    return FigureRow(
+        label="dev, as the search saw it",
+        overall=best.overall,
+        overall_2023=statistics.fmean(best.scores.values()),
+        by_task=best.scores,
+        clean=best.clean_overall,
+    )
+
+
+def _row(label: str, figures: Figures, interval: Estimate | None, *, strong: bool = False) -> FigureRow:
+    return FigureRow(
+        label=label,
+        overall=figures.overall,
+        interval=interval,
+        overall_2023=figures.overall_2023,
+        by_task=figures.by_task,
+        clean=figures.clean_overall,
+        strong=strong,
+    )
+
+
+def _parameters(
+    records: Sequence[TrialRecord], won: TrialRecord | None, measured: Sequence[Importance]
+) -> list[ParameterRow]:
+    return [
+        ParameterRow(
+            name=one.param,
+            range=Axis.of(one.param, records).words,
+            winner=shown(won.params[one.param]) if won and one.param in won.params else "not drawn",
+            share=one.share,
+            warning=one.warning,
+            trials=one.trials,
+        )
+        for one in measured
+    ]
+
+
+def _fronts(records: Sequence[TrialRecord]) -> list[tuple[str, list[TrialRecord]]]:
+    """The trials on the Pareto fronts, the cheapest first, by what the cost is called."""
+    costs: dict[str, Cost] = {"training time": train_seconds, "trained parameters": trainable_parameters}
+    return [(name, front(records, cost)) for name, cost in costs.items()]
+
+
+def _configuration(won: TrialRecord | None) -> dict[str, Any]:
+    """The winner's, in a sentence and in full."""
+    if won is None:
+        return {"sentence": "", "configuration": []}
+    config = TrialConfig.from_dict(won.config)
+    return {"sentence": wording.in_a_sentence(config), "configuration": describe(config)}
+
+
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+
+
+def _printable(value: Any) -> Any:
+    """Without the letters that XML and UTF-8 have no place for, which a name or a sentence may hold all the same."""
+    match value:
+        case str():
+            return _UNPRINTABLE.sub("\ufffd", value)
+        case Mapping():
+            return {_printable(key): _printable(item) for key, item in value.items()}
+        case list() | tuple():
+            return type(value)(_printable(item) for item in value)
+        case _ if dataclasses.is_dataclass(value):
+            return type(value)(**{f.name: _printable(getattr(value, f.name)) for f in dataclasses.fields(value)})
+    return value

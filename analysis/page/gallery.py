@@ -1,0 +1,135 @@
+"""Which pictures the report shows, and of what."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analysis.page.plots import curves, drift, errors, parameters, refitted, tradeoff
+from analysis.page.plots.canvas import Picture
+from analysis.page.plots.refitted import Row
+from analysis.why import cost
+from analysis.why.importance import Importance
+from analysis.winner.results import Candidate, Results
+from model.data.tasks import CS224N, Binary, Classes, Number, Task
+from model.errors import UserError
+from search.records import TrialRecord, is_fit
+from search.run_folder import RunFolder, RunInfo
+
+Pictures = dict[str, Picture | list[Picture]]
+MOST_AXES = 7
+"""Of the parallel coordinates, beside the score's: more can't be read."""
+_METRICS = {"accuracy": "accuracy", "pearson": "Pearson's r"}
+
+
+def pictures(
+    run: RunFolder,
+    info: RunInfo,
+    records: Sequence[TrialRecord],
+    won: TrialRecord | None,
+    results: Results | None,
+    kept: Candidate | None,
+    measured: Sequence[Importance],
+) -> Pictures:
+    """By name, all that can be drawn of a run as it is; `records` in the leaderboard's order."""
+    found: Pictures = {}
+    if any(record.reports for record in records):
+        found["curves"] = curves.all_trials(records, won)
+    if won is not None:
+        metrics = {task.name: _METRICS[task.metric] for task in _tasks(info)}
+        found |= {"scores": curves.scores(won, info.tasks, metrics), "losses": curves.losses(won, info.tasks)}
+        found |= _of_search(records, won, measured)
+    if results is not None and kept is not None:
+        found |= _of_refit(results, kept)
+        found["errors"] = _of_errors(run.path / "refit", info, kept)
+    return found
+
+
+def _of_search(records: Sequence[TrialRecord], won: TrialRecord, measured: Sequence[Importance]) -> Pictures:
+    """Of the parameters and costs of sound trials."""
+    fit = [record for record in records if is_fit(record)]
+    found: Pictures = {
+        "pareto": [
+            tradeoff.pareto(fit, won, cost.train_seconds, "training time", "s"),
+            tradeoff.pareto(fit, won, cost.trainable_parameters, "trained parameters", ""),
+        ]
+    }
+    params = _telling(fit, measured)
+    if params:
+        found["parallel"] = parameters.parallel(fit, params, won)
+    if any(one.share for one in measured):
+        found["importance"] = parameters.importance(measured, _judged(records))
+    return found
+
+
+def _judged(records: Sequence[TrialRecord]) -> int:
+    """Trials that importance is measured on."""
+    return sum(record.state in ("completed", "stopped", "diverged") for record in records)
+
+
+def _telling(fit: Sequence[TrialRecord], measured: Sequence[Importance]) -> list[str]:
+    """The parameters worth an axis: those that vary and that half of the trials or more have, most important first."""
+    rank = {one.param: place for place, one in enumerate(measured)}
+    names = dict.fromkeys(param for record in fit for param in record.params)
+    drawn = {name: [record.params[name] for record in fit if name in record.params] for name in names}
+    shared = [name for name, values in drawn.items() if len(set(values)) > 1 and 2 * len(values) >= len(fit)]
+    return sorted(shared, key=lambda name: rank.get(name, len(rank)))[:MOST_AXES]
+
+
+def _tasks(info: RunInfo) -> list[Task]:
+    return [task for task in CS224N if task.name in info.tasks]
+
+
+def _of_refit(results: Results, kept: Candidate) -> Pictures:
+    selection = results.selection
+    figures = [
+        Row(label="dev, as the search saw it", estimate=None, before=selection.searched),
+        Row(label="dev, corrected for selection", estimate=selection.corrected),
+        Row(label=f"test, the model that is kept ({kept.kind})", estimate=kept.test_overall, strong=True),
+    ]
+    peers = [Row(label=f"test, {peer.point}", estimate=peer.test_overall) for peer in results.peers]
+    found: Pictures = {
+        "honest": refitted.honest(figures, sorted(peers, key=_value, reverse=True)),
+        "finalists": refitted.finalists(selection),
+        "drift_weights": drift.weights(results.drift),
+        "drift_outputs": drift.outputs(results.drift),
+    }
+    if results.path is not None:
+        found["ablation"] = refitted.ablation(results.path)
+    return found
+
+
+def _value(row: Row) -> float:
+    return row.estimate.value if row.estimate else 0.0
+
+
+def _of_errors(refit: Path, info: RunInfo, kept: Candidate) -> list[Picture]:
+    """One for each task, of the kept model on test."""
+    name = kept.members[0] if kept.kind == "single" else kept.kind
+    said, labels = _read(refit / "outputs" / f"{name}.npz"), _read(refit / "labels.npz")
+    drawn = []
+    for task in _tasks(info):
+        key = f"{task.name}.test"
+        if not len(labels[key]):
+            continue
+        match task.label:
+            case Classes():
+                drawn.append(errors.confusion(info.tasks, task.name, said[key], labels[key]))
+            case Binary():
+                drawn.append(errors.roc(info.tasks, task.name, said[key], labels[key]))
+            case Number():
+                drawn.append(errors.scatter(info.tasks, task.name, said[key], labels[key]))
+    return drawn
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """The arrays of a file, by name."""
+    try:
+        with np.load(path) as file:
+            return {key: file[key] for key in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: not a model's outputs or labels ({error}); a new --refit writes them") from None

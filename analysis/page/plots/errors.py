@@ -1,0 +1,124 @@
+"""Where a model goes wrong, by the kind of a task's labels: the papers' figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from analysis.page.plots.canvas import (
+    FAINT,
+    INK,
+    MUTED,
+    NARROW,
+    ON_SCALE,
+    SCALE,
+    Picture,
+    beside,
+    canvas,
+    on_scale,
+    task_colour,
+)
+
+
+def confusion(tasks: Sequence[str], task: str, probabilities: np.ndarray, labels: np.ndarray) -> Picture:
+    """Of classes: `probabilities` (N, C), `labels` (N,)."""
+    count = probabilities.shape[1]
+    predicted, true = probabilities.argmax(axis=1), labels.astype(int)
+    table = np.zeros((count, count), dtype=int)
+    np.add.at(table, (true, predicted), 1)
+    sizes = np.maximum(table.sum(axis=1, keepdims=True), 1)
+    share = table / sizes
+    with canvas(f"confusion-{list(tasks).index(task)}", NARROW, 330) as drawing:
+        axes = drawing.axes()
+        for (row, column), number in np.ndenumerate(table):
+            colour = on_scale(float(share[row, column]), 0.0, float(share.max()))
+            cell = axes.barh(row, 0.95, left=column - 0.475, height=0.95, color=SCALE[colour])[0]
+            drawing.tell(cell, f"true {row}, predicted {column}: {number} of {int(sizes[row, 0])}")
+            text = f"{share[row, column]:.0%}\n{number}"
+            axes.text(column, row, text, ha="center", va="center", color=ON_SCALE[colour])
+        axes.set_xticks(range(count))
+        axes.set_yticks(range(count))
+        axes.set_xlim(-0.5, count - 0.5)
+        axes.set_ylim(count - 0.5, -0.5)
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("true")
+        axes.set_title(f"{task}: confusion")
+        axes.tick_params(length=0)
+        axes.grid(visible=False)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        near = float(np.mean(np.abs(predicted - true) <= 1))
+        wrong = share - np.diag(np.diag(share))
+        row, column = np.unravel_index(int(wrong.argmax()), wrong.shape)
+        return drawing.picture(
+            reads="A row is a true class; its cells are how often each class was predicted for it, in per cent and "
+            "in examples.",
+            shows=f"Right: {np.mean(predicted == true):.1%} of {len(true)}; at most one class off: {near:.1%}. Most "
+            f"often mistaken: class {row} for {column}, {wrong[row, column]:.0%}.",
+        )
+
+
+def roc(tasks: Sequence[str], task: str, probability: np.ndarray, labels: np.ndarray) -> Picture:
+    """Of binary labels: `probability` (N,) of 1, `labels` (N,)."""
+    false, true = _roc(probability, labels)
+    area = float(np.trapezoid(true, false))
+    at_half = probability > 0.5
+    place = [float(np.mean(at_half[labels == kind])) if np.any(labels == kind) else 0.0 for kind in (0, 1)]
+    with canvas(f"roc-{list(tasks).index(task)}", NARROW, 330) as drawing:
+        axes = drawing.axes()
+        axes.plot([0, 1], [0, 1], color=FAINT, linestyle="--", linewidth=1)
+        axes.plot(false, true, color=task_colour(tasks, task), linewidth=2.2)
+        (dot,) = axes.plot(*place, marker="o", color=INK, markersize=7)
+        drawing.tell(dot, f"threshold 0.5: {place[1]:.1%} of the positives found, {place[0]:.1%} false alarms")
+        beside(axes, "0.5", (place[0], place[1]), (8, -12), color=MUTED)
+        axes.text(0.97, 0.06, f"AUC {area:.3f}", ha="right", weight="bold", transform=axes.transAxes)
+        axes.set_xlabel("false alarms: share of the 0s called 1")
+        axes.set_ylabel("found: share of the 1s called 1")
+        axes.set_title(f"{task}: ROC")
+        axes.set_aspect("equal")
+        return drawing.picture(
+            reads="Each point of the curve is a threshold; the higher it runs above the dashed line, which is "
+            "guessing, the better. The dot is the threshold in use, 0.5.",
+            shows=f"Area under the curve {area:.3f}, on {len(labels)} examples. At 0.5 it finds {place[1]:.1%} of the "
+            f"1s, with {place[0]:.1%} false alarms.",
+        )
+
+
+def _roc(probability: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """False and true positive rates at all thresholds that change them, (M,) each; ties step together. Fawcett 2006,
+    algorithm 1. Only the corners: what lies on a line between two others is left out."""
+    order = np.argsort(-probability, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(probability[order])), len(order) - 1)
+    positive = labels[order] == 1
+    true = np.concatenate([[0], np.cumsum(positive)[ends]])
+    false = np.concatenate([[0], np.cumsum(~positive)[ends]])
+    up, along = np.diff(true), np.diff(false)
+    corner = np.concatenate([[True], up[:-1] * along[1:] != up[1:] * along[:-1], [True]])
+    return false[corner] / max(1, false[-1]), true[corner] / max(1, true[-1])
+
+
+def scatter(tasks: Sequence[str], task: str, predicted: np.ndarray, labels: np.ndarray) -> Picture:
+    """Of numbers: `predicted` (N,) against `labels` (N,)."""
+    with canvas(f"scatter-{list(tasks).index(task)}", NARROW, 330) as drawing:
+        axes = drawing.axes()
+        low, high = float(min(labels.min(), predicted.min())), float(max(labels.max(), predicted.max()))
+        axes.plot([low, high], [low, high], color=FAINT, linestyle="--", linewidth=1)
+        axes.scatter(labels, predicted, s=14, color=task_colour(tasks, task), alpha=0.4, linewidths=0, rasterized=True)
+        axes.set_xlabel("true")
+        axes.set_ylabel("predicted")
+        axes.set_title(f"{task}: predicted against true")
+        axes.set_aspect("equal")
+        apart = predicted - labels
+        return drawing.picture(
+            reads="A dot is an example; on the dashed line the prediction is right.",
+            shows=f"{len(labels)} examples, Pearson's r {_pearson(predicted, labels):.3f}; off by "
+            f"{np.mean(np.abs(apart)):.2f} on average, {abs(float(np.mean(apart))):.2f} too "
+            f"{'high' if np.mean(apart) > 0 else 'low'} in the mean.",
+        )
+
+
+def _pearson(one: np.ndarray, other: np.ndarray) -> float:
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return 0.0
+    return float(np.corrcoef(one, other)[0, 1])

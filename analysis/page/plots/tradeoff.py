@@ -1,0 +1,90 @@
+"""What a score costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from analysis.page.plots.canvas import ACCENT, FAINT, INK, LIGHT, MUTED, NARROW, PAPER, Picture, beside, canvas, cut
+from analysis.why.cost import Cost, front
+from search.leaderboard import parameter_count
+from search.records import TrialRecord
+
+
+def pareto(records: Sequence[TrialRecord], won: TrialRecord, cost: Cost, name: str, unit: str) -> Picture:
+    """Overall on dev of sound trials against a cost called `name`, on a logarithmic axis; `unit`: of the cost, or
+    nothing."""
+    costs = {record.name: cost(record) for record in records}
+    overall = {record.name: record.best.overall for record in records if record.best}
+    best = [record.name for record in front(records, cost)]
+    with canvas(f"pareto-{name.replace(' ', '-')}", NARROW, 300) as drawing:
+        axes = drawing.axes()
+        if best:
+            at = [*(costs[trial] for trial in best), max(costs.values())]
+            axes.step(at, [*(overall[trial] for trial in best), overall[best[-1]]], where="post", color=INK)
+        for record in sorted(records, key=lambda record: record.name in best):
+            place = (costs[record.name], overall[record.name])
+            (dot,) = axes.plot(*place, linestyle="none", **_look(record, won, on_front=record.name in best))
+            note = f"{record.name}, {record.source}: {place[1]:.4f}, {counted(place[0], unit)}, {record.state}"
+            drawing.tell(dot, note, record.name)
+        for trial in _apart(best, costs, overall):  # there is none up and to the left of it but stopped ones
+            beside(axes, cut(trial, 16), (costs[trial], overall[trial]), (-5, 5), color=MUTED, ha="right")
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: counted(value, "")))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.margins(0.15, 0.12)
+        axes.set_xlabel(f"{name}{f' ({unit})' if unit else ''}, logarithmic")
+        axes.set_ylabel("overall on dev")
+        axes.set_title(name)
+        return drawing.picture(
+            reads="A dot is a trial, a diamond one of the space's points, the star the winner, a cross a trial that "
+            "did not have its full budget, so that its cost does not compare. The line is the Pareto front of the "
+            "others: none is both cheaper and better than one on it.",
+            shows=_saved(best, costs, overall, unit),
+        )
+
+
+def _look(record: TrialRecord, won: TrialRecord, *, on_front: bool) -> dict[str, Any]:
+    if record is won:
+        return {"marker": "*", "markersize": 15, "color": ACCENT, "markeredgecolor": PAPER}
+    if record.state != "completed":
+        return {"marker": "x", "markersize": 5, "color": FAINT}
+    marker = "D" if record.source.startswith("point ") else "o"
+    colour = LIGHT["task0"] if on_front else FAINT
+    return {"marker": marker, "markersize": 7, "color": colour, "markeredgecolor": PAPER}
+
+
+def _saved(best: Sequence[str], costs: Mapping[str, float], overall: Mapping[str, float], unit: str) -> str:
+    if not best:
+        return "No trial had its full budget."
+    cheapest, dearest = best[0], best[-1]
+    if cheapest == dearest:
+        return f"{dearest} is the best and the cheapest of those that had their full budget."
+    return (
+        f"{cheapest} costs {counted(costs[cheapest], unit)} and reaches {overall[cheapest]:.4f}; the best, {dearest}, "
+        f"costs {costs[dearest] / costs[cheapest]:.3g} times as much and reaches {overall[dearest]:.4f}."
+    )
+
+
+def _apart(best: Sequence[str], costs: Mapping[str, float], overall: Mapping[str, float]) -> list[str]:
+    """The names of the front, the best first, whose names don't run into one another's."""
+    if not best:
+        return []
+    width = math.log(max(costs.values()) / min(costs.values())) or 1.0
+    height = max(overall.values()) - min(overall.values()) or 1.0
+    named: list[str] = []
+    for trial in reversed(best):
+        beside = (math.log(costs[other] / costs[trial]) / width > 0.14 for other in named)
+        below = (overall[other] - overall[trial] > 0.07 * height for other in named)
+        if all(one or two for one, two in zip(beside, below, strict=True)):
+            named.append(trial)
+    return named
+
+
+def counted(value: float, unit: str) -> str:
+    """A cost in three digits."""
+    number = parameter_count(round(value)) if value >= 10_000 else f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{number} {unit}".strip()

@@ -1,0 +1,155 @@
+"""Predictions of a trained model for sentences in a file: python -m analysis.predict MODEL FILE [--task NAME]"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import tyro
+from rich.console import Console
+from rich.progress import Progress
+
+from analysis.winner.predictor import Predictor, load_predictor
+from analysis.winner.sentences import Table, read_table
+from model.data.corpus import Corpus, Example, Split
+from model.data.tasks import Binary, Classes, Number, Task
+from model.errors import UserError, reported
+from model.training.cores import usable_cores
+from model.training.evaluate import decide
+
+_SPLIT: Split = "student"
+"""What sentences without labels are."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Adds a trained model's predictions to a table of sentences: the column `predicted`, and for classes and yes-or-no
+    tasks the probabilities. The same file gives the same predictions on the same machine: those of the report, where it
+    holds the sentences of test."""
+
+    model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MODEL")]
+    """The folder of a model or an ensemble, such as runs/NAME/refit/model."""
+    file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
+    """Comma- or tab-separated text whose first line names the columns; a task reads `sentence`, or `sentence1` and
+    `sentence2`."""
+    task: str | None = None
+    """What to predict; need not be given where only one task fits the columns."""
+    out: Path | None = None
+    """Where to write; the standard output if it is not given."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = tyro.cli(
+        Arguments, args=argv, prog="python -m analysis.predict", config=(tyro.conf.FlagCreatePairsOff,)
+    )
+    with reported():
+        _check_out(arguments)
+        table = read_table(arguments.file)
+        torch.set_num_threads(usable_cores())
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        predictor = load_predictor(arguments.model, device)
+        task = choose_task(predictor.tasks, table, arguments.task)
+        _write(predict_table(predictor, table, task), arguments.out)
+
+
+def choose_task(tasks: Sequence[Task], table: Table, asked: str | None) -> Task:
+    """The task called `asked`, or, for None, the one of `tasks` whose sentences are in `table`: where several fit, the
+    one whose labels are there too. Raises UserError where that leaves none or more than one."""
+    names = [task.name for task in tasks]
+    if asked is not None:
+        if asked not in names:
+            near = difflib.get_close_matches(asked, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"the model's tasks are {', '.join(names)}"
+            raise UserError(f"--task {asked}: no such task; {hint}")
+        return tasks[names.index(asked)]
+    fitting = [task for task in tasks if table.has(task.sentence_columns)]
+    if not fitting:
+        needed = "; ".join(f"{task.name} reads {' and '.join(map(repr, task.sentence_columns))}" for task in tasks)
+        raise UserError(f"{table.path}:1: no task fits its columns, {table.listed()}: {needed}")
+    labelled = [task for task in fitting if table.has([task.label_column])]
+    if len(fitting) > 1 and len(labelled) != 1:
+        raise UserError(
+            f"{table.path}: its columns fit {' and '.join(task.name for task in fitting)}; choose one with --task"
+        )
+    return fitting[0] if len(fitting) == 1 else labelled[0]
+
+
+def predict_table(predictor: Predictor, table: Table, task: Task) -> str:
+    """`table` as text, with what `predictor` says of `task` in more columns."""
+    table.check_free(["predicted", *_probability_columns(task)])
+    examples = [
+        Example(str(line), sentences, None) for line, sentences in zip(table.lines, table.sentences(task), strict=True)
+    ]
+    corpus = Corpus(str(table.path), (task,), {task.name: {_SPLIT: examples}})
+    with _progress(task, predictor.batches(corpus, _SPLIT)) as advance:
+        said = predictor.outputs(corpus, _SPLIT, advance)[task.name]
+    columns = {"predicted": _whole(decide(task, said)) if not isinstance(task.label, Number) else _shortest(said)}
+    probabilities = said.reshape(len(said), -1).T
+    columns |= {name: _shortest(row) for name, row in zip(_probability_columns(task), probabilities, strict=False)}
+    return table.with_columns(columns)
+
+
+def _probability_columns(task: Task) -> list[str]:
+    match task.label:
+        case Classes(count=count):
+            return [f"probability_{i}" for i in range(count)]
+        case Binary():
+            return ["probability"]
+        case Number():
+            return []
+
+
+def _whole(values: np.ndarray) -> list[str]:
+    """Class numbers, 0 and 1 as text; what is not a number stays that."""
+    return [f"{value:.0f}" for value in values]
+
+
+def _shortest(values: np.ndarray) -> list[str]:
+    """The shortest text that fp32 reads as the same number."""
+    return [str(value) for value in values]
+
+
+@contextmanager
+def _progress(task: Task, batches: int) -> Iterator[Callable[[], None]]:
+    """A bar on the terminal's error output, gone when all is done; nothing in a pipe."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task(task.name, total=batches)
+        yield lambda: progress.advance(bar)
+
+
+def _check_out(arguments: Arguments) -> None:
+    """Before hours of work rather than after."""
+    out = arguments.out
+    if out is None:
+        return
+    if out.is_dir() or not out.parent.is_dir():
+        raise UserError(f"--out {out}: {'a folder' if out.is_dir() else 'its folder does not exist'}; give a file")
+    if out.exists() and arguments.file.exists() and out.samefile(arguments.file):
+        raise UserError(f"--out {out}: this is FILE itself; give another file")
+
+
+def _write(text: str, out: Path | None) -> None:
+    if out is not None:
+        try:
+            out.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"--out {out}: can't be written ({error.strerror})") from None
+        return
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `head` has seen enough; nothing is to be flushed at the end either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

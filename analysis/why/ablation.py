@@ -1,0 +1,169 @@
+"""The way from a paper's configuration to the winner's, a change at a time, so that each one's worth can be measured.
+
+Fawcett and Hoos, Analysing differences between algorithm configurations through ablation (Journal of Heuristics 2016).
+Theirs tries every parameter next and takes the one that gains most, which takes as many trainings as there are pairs;
+here the order is given, the most important first, and each configuration is trained once.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, cast
+
+import optuna
+
+from analysis.statistics.bootstrap import Predictions
+from analysis.statistics.intervals import SeedNoise, gain, overall_of
+from analysis.winner.finalists import points
+from analysis.winner.results import AblationPath, Change, Estimate, Step
+from model.config import TrialConfig
+from model.data.tasks import Task
+from model.errors import UserError
+from model.problem import Problem
+from search.records import TrialRecord, is_fit, leaderboard
+from search.space import Space
+
+NOT_DRAWN = "not drawn"
+
+Params = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Waypoint:
+    """A configuration on the way."""
+
+    params: Params
+    """Those that the space draws for it."""
+    config: TrialConfig
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A waypoint that was trained."""
+
+    waypoint: Waypoint
+    name: str
+    """Of its trial and outputs, as in results.Step."""
+    predicted: Predictions
+    """For dev."""
+
+
+def best_point(records: Sequence[TrialRecord]) -> TrialRecord | None:
+    """The best of the space's POINTS; None where the run has no sound one."""
+    return next((record for record in points(leaderboard(records)) if is_fit(record)), None)
+
+
+def plan(
+    space: Space, problem: Problem, start: TrialRecord, end: TrialRecord, order: Sequence[str], most: int
+) -> list[Waypoint]:
+    """The way from the configuration of `start` to that of `end`, both included: one waypoint where they are the same.
+
+    Parameters of both that differ are switched to the end's value in the given order, those that are not in it last.
+    What only one of them has is there or not by the values of others, and so comes and goes with these. Where a change
+    alone makes no valid configuration, those that it needs are made with it; where it makes no difference, it is made
+    with the next. Of more than `most` steps, the last ones are made as one.
+    """
+    rank = {param: place for place, param in enumerate(order)}
+    differ = [param for param in start.params if param in end.params and start.params[param] != end.params[param]]
+    left = sorted(differ, key=lambda param: (rank.get(param, len(rank)), param))
+    mixer = _Mixer(space, problem, start.params, end.params)
+    way, switched = [_checked(mixer.drawn(set()), start, space)], set[str]()
+    while left:
+        group = _smallest_valid(mixer, switched, left)
+        switched |= set(group)
+        left = [param for param in left if param not in group]
+        waypoint = mixer.drawn(switched)
+        if waypoint.config != way[-1].config:
+            way.append(waypoint)
+    _checked(way[-1], end, space)
+    return [*way[:most], way[-1]] if len(way) > most + 1 else way
+
+
+def _checked(waypoint: Waypoint, record: TrialRecord, space: Space) -> Waypoint:
+    if waypoint.config != TrialConfig.from_dict(record.config):
+        raise UserError(f"{space.path}: the parameters of {record.name} make another configuration than it had")
+    return waypoint
+
+
+def _smallest_valid(mixer: _Mixer, switched: set[str], left: Sequence[str]) -> list[str]:
+    """The first of `left`, with no more of the others than make it valid. With all of them it is the end."""
+    count = next(count for count in range(1, len(left) + 1) if mixer.is_valid(switched | set(left[:count])))
+    group = list(left[:count])
+    for param in reversed(left[1:count]):
+        without = [other for other in group if other != param]
+        if mixer.is_valid(switched | set(without)):
+            group = without
+    return group
+
+
+class _Mixer:
+    """Draws configurations from a mixture of two trials' parameters."""
+
+    def __init__(self, space: Space, problem: Problem, start: Params, end: Params) -> None:
+        self._space = space
+        self._problem = problem
+        self._start = start
+        self._end = end
+
+    def drawn(self, switched: set[str]) -> Waypoint:
+        """With the end's values of what is `switched`, and of what only the end has. Raises UserError where the space
+        makes no valid configuration of them, or asks for a parameter that neither has."""
+        mixed = {**self._end, **self._start, **{param: self._end[param] for param in switched}}
+        trial = optuna.trial.FixedTrial(mixed)
+        with warnings.catch_warnings():
+            # A range may depend on other parameters; Optuna itself only warns of a value that lies outside.
+            warnings.filterwarnings("error", message="The value .* is out of")
+            config = self._space.draw(cast(optuna.Trial, trial), self._problem)
+        return Waypoint(dict(trial.params), config)
+
+    def is_valid(self, switched: set[str]) -> bool:
+        try:
+            self.drawn(switched)
+        except UserError:
+            return False
+        return True
+
+
+def measured(
+    point: str,
+    trained: Sequence[Trained],
+    tasks: Sequence[Task],
+    labels: Predictions,
+    seeds: SeedNoise | None = None,
+) -> AblationPath:
+    """What each step is worth: the gains add up to what the last configuration has above the first.
+
+    `trained` are the waypoints in order, without those that diverged or failed, whose changes so count with the next.
+    `labels` are dev's, (N,) by task. `seeds` widens the intervals by what another seed would change.
+    """
+    steps = [_step(trained[0], [], tasks, labels)]
+    for before, after in pairwise(trained):
+        gained = gain(tasks, labels, after.predicted, before.predicted, seeds)
+        changed = changes(before.waypoint.params, after.waypoint.params)
+        steps.append(_step(after, changed, tasks, labels, gained))
+    return AblationPath(point=point, steps=steps)
+
+
+def _step(
+    trained: Trained, changed: list[Change], tasks: Sequence[Task], labels: Predictions, gained: Estimate | None = None
+) -> Step:
+    overall = overall_of(tasks, labels, trained.predicted)
+    return Step(changes=changed, name=trained.name, overall=overall, gain=gained)
+
+
+def changes(before: Params, after: Params) -> list[Change]:
+    """The parameters that differ, those of both first."""
+    both = [param for param in before if param in after and before[param] != after[param]]
+    gone = [param for param in before if param not in after]
+    new = [param for param in after if param not in before]
+    return [Change(param, _shown(before, param), _shown(after, param)) for param in [*both, *gone, *new]]
+
+
+def _shown(params: Params, param: str) -> str:
+    if param not in params:
+        return NOT_DRAWN
+    value = params[param]
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

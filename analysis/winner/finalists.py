@@ -1,0 +1,96 @@
+"""The search's best trials and the papers' configurations, trained anew with seeds that the search did not use.
+
+A refit with the search's own seed would repeat the luck that made the trial win.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from analysis.statistics.intervals import metric_intervals, overall_interval
+from analysis.statistics.selection import Contender
+from analysis.winner.results import Estimate, Peer, Retrained
+from analysis.winner.trained import Trained
+from model.data.tasks import Task
+from search.job import Job
+from search.records import TrialRecord, best_of, is_fit
+
+POINT = "point "
+"""What the source of a trial begins with that is one of the space's POINTS."""
+
+
+def finalists(records: Sequence[TrialRecord], count: int) -> list[TrialRecord]:
+    """The first `count` of a leaderboard, without those that can't win."""
+    return [record for record in records if is_fit(record)][:count]
+
+
+def points(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The trials of the space's POINTS, in the order of the leaderboard."""
+    return [record for record in records if record.source.startswith(POINT)]
+
+
+def finalist_jobs(chosen: Sequence[TrialRecord], seeds: Sequence[int]) -> list[Job]:
+    """Each finalist with each seed; all of them with the first seed come first."""
+    return [Job(record.config, seed, f"finalist {record.name}, seed {seed}") for seed in seeds for record in chosen]
+
+
+def point_jobs(trials: Sequence[TrialRecord], seed: int) -> list[Job]:
+    """Each of the POINTS once."""
+    return [Job(record.config, seed, f"{record.source}, seed {seed}") for record in trials]
+
+
+def contender(record: TrialRecord, seeds: Sequence[TrialRecord], trained: Trained) -> Contender:
+    """What came of a finalist's trainings, one for each seed."""
+    sound = [one for one in seeds if is_fit(one)]
+    shown = sound or [record]  # the search's own, where all seeds are lost
+    return Contender(
+        trial=record.name,
+        source=record.source,
+        seeds=[retrained(one, trained) for one in sound],
+        predicted=[trained.predictions("dev", trained.outputs(one)) for one in sound],
+        lost=len(seeds) - len(sound),
+        train_seconds=statistics.fmean(train_seconds(one) for one in shown),
+        trainable_parameters=shown[0].reports[0].trainable_parameters,
+    )
+
+
+def retrained(record: TrialRecord, trained: Trained) -> Retrained:
+    """A trial's figures on dev and test."""
+    outputs = trained.outputs(record)
+    assert record.seed is not None, "each has a seed of its own"
+    return Retrained(
+        name=record.name,
+        seed=record.seed,
+        best_epoch=best_of(record.reports).epoch,
+        dev=trained.figures("dev", outputs),
+        test=trained.figures("test", outputs),
+    )
+
+
+def peers(
+    trials: Sequence[TrialRecord], anew: Sequence[TrialRecord], trained: Trained, tasks: Sequence[Task]
+) -> list[Peer]:
+    """The search's trials of POINTS and the same trained `anew`: best on dev first, without those that diverged or
+    failed."""
+    found = [
+        Peer(
+            point=record.source.removeprefix(POINT),
+            retrained=retrained(one, trained),
+            test_overall=interval_on_test(one, trained, tasks),
+        )
+        for record, one in zip(trials, anew, strict=True)
+        if is_fit(one)
+    ]
+    return sorted(found, key=lambda peer: -peer.retrained.dev.overall)
+
+
+def interval_on_test(record: TrialRecord, trained: Trained, tasks: Sequence[Task]) -> Estimate:
+    """A trial's overall on test, with its interval over the examples."""
+    predicted = trained.predictions("test", trained.outputs(record))
+    return overall_interval(tasks, metric_intervals(tasks, trained.labels("test"), predicted))
+
+
+def train_seconds(record: TrialRecord) -> float:
+    """What all its epochs took, without evaluation."""
+    return sum(report.train_seconds for report in record.reports)

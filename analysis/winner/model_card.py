@@ -1,0 +1,202 @@
+"""The card of a saved model: README.md in its folder, as Hugging Face's hub shows it.
+
+Model Cards for Model Reporting (Mitchell et al. 2019, https://arxiv.org/abs/1810.03993): what it is, what it was
+trained on, how good it is on what, how to use it, and where not to trust it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from analysis.winner.results import Candidate, Estimate
+from model.config import TrialConfig
+from model.data.tasks import Binary, Classes, Number, Task
+from model.describe import describe
+from model.training.precision import ConcretePrecision
+
+_METRICS = {"accuracy": "accuracy", "pearson": "pearsonr"}
+"""As the hub calls them."""
+_METRIC_NAMES = {"accuracy": "accuracy", "pearson": "Pearson's r"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What there is to say of a saved model."""
+
+    run: str
+    """The run's name."""
+    candidate: Candidate
+    configs: Mapping[str, TrialConfig]
+    """By member's name."""
+    tasks: Sequence[Task]
+    encoder: str
+    """What the run was given (RunInfo): `demo`, a folder's absolute path, or a hub id."""
+    data: str
+    """`demo`, or a folder's absolute path."""
+    trained_on: Literal["train", "train and dev"]
+    train_size: Mapping[str, int]
+    """Examples it was trained on, by task."""
+    test_size: Mapping[str, int]
+    precision: ConcretePrecision
+    """What its scores were computed in."""
+
+
+def write_model_card(folder: Path, card: ModelCard) -> None:
+    """Writes the README.md of the model in `folder`, where all its files lie already."""
+    encoders = [path.parent.relative_to(folder) for path in sorted(folder.rglob("tokenizer.json"))]
+    names = _listed([task.name for task in card.tasks])
+    sections = [
+        f"---\n{_metadata(card)}\n---",
+        f"# {card.run}: one BERT for {names}",
+        f"{_what_it_is(card)} Found by a search for the best way to fine-tune one BERT for several sentence tasks at "
+        f"once, on the data `{_short(card.data)}` from the encoder `{_short(card.encoder)}`.",
+        "## Tasks\n\n" + _table(["task", "reads", "says"], [[t.name, _reads(t), _says(t)] for t in card.tasks]),
+        f"## Scores\n\n{_scores(card)}",
+        f"## Training\n\n{_training(card)}",
+        f"## Use\n\n{_use(card, encoders)}",
+        f"## Limits\n\n{_limits(card)}",
+    ]
+    (folder / "README.md").write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+
+
+def _metadata(card: ModelCard) -> str:
+    """The YAML that the hub reads."""
+    test = card.candidate.test.by_task
+    on_hub = card.encoder != "demo" and not Path(card.encoder).is_absolute()
+    data = ModelCardData(
+        language="en",
+        base_model=card.encoder if on_hub else None,
+        tags=["bert", "multi-task", *(task.name for task in card.tasks)],
+        metrics=sorted({_METRICS[task.metric] for task in card.tasks}),
+        model_name=card.run,
+        eval_results=[
+            EvalResult(
+                task_type="sentence-similarity" if isinstance(task.label, Number) else "text-classification",
+                task_name=task.name,
+                dataset_type=_short(card.data),
+                dataset_name=f"{_short(card.data)}, {task.name}",
+                dataset_config=task.name,  # the hub takes results on one configuration for one task's
+                dataset_split="test",
+                metric_type=_METRICS[task.metric],
+                metric_value=round(test[task.name], 4),
+            )
+            for task in card.tasks
+        ],
+    )
+    return data.to_yaml()
+
+
+def _what_it_is(card: ModelCard) -> str:
+    members = Counter(card.candidate.members)
+    match card.candidate.kind:
+        case "single":
+            return f"A single model, {card.candidate.members[0]}."
+        case "soup":
+            return f"The mean of the weights of {len(members)} trainings of one configuration: {_listed(members)}."
+        case "ensemble":
+            counts = [name if count == 1 else f"{name} ({count} times)" for name, count in sorted(members.items())]
+            return f"The mean of the outputs of {len(members)} models: {_listed(counts)}."
+
+
+def _scores(card: ModelCard) -> str:
+    candidate, with_dev = card.candidate, card.trained_on == "train"
+    clean, rows = candidate.test.clean_by_task, []
+    for task in card.tasks:
+        own = [_number(clean.get(task.name)), *([_number(candidate.dev.by_task[task.name])] if with_dev else [])]
+        name = f"{task.name}, {_METRIC_NAMES[task.metric]}"
+        rows.append([name, str(card.test_size[task.name]), *_interval(candidate.test_by_task[task.name]), *own])
+    own = [_number(candidate.test.clean_overall), *([_number(candidate.dev.overall)] if with_dev else [])]
+    rows.append(["overall (2024)", "", *_interval(candidate.test_overall), *own])
+    old = [_number(candidate.test.overall_2023), "", "", *([_number(candidate.dev.overall_2023)] if with_dev else [])]
+    rows.append(["overall (2023)", "", *old])
+    columns = ["", "test sentences or pairs", "test", "95% interval", "test, clean", *(["dev"] if with_dev else [])]
+    return (
+        f"{_table(columns, rows)}\n\n"
+        "Neither the search nor training was given test. Clean: without the rows that stand in train too. Overall is "
+        "the mean of the scores, with (r + 1) / 2 for Pearson's r (2024) or r as it is (2023)."
+        + (" Dev was used to choose this model, and flatters it." if with_dev else "")
+    )
+
+
+def _training(card: ModelCard) -> str:
+    sizes = _listed([f"{task.name} {card.train_size[task.name]}" for task in card.tasks])
+    by_config: dict[str, list[str]] = {}
+    for name, config in card.configs.items():
+        by_config.setdefault("\n".join(describe(config)), []).append(name)
+    blocks = [f"{_listed(names)}:\n\n```\n{lines}\n```" for lines, names in by_config.items()]
+    return (
+        f"Trained on {card.trained_on}: {sizes} examples. Its configuration, but for fields at their default, by "
+        "member:\n\n" + "\n\n".join(blocks)
+    )
+
+
+def _use(card: ModelCard, encoders: Sequence[Path]) -> str:
+    task = card.tasks[-1]
+    adapted = any(config.encoder.adapter is not None for config in card.configs.values())
+    return (
+        f"```\npython -m analysis.predict MODEL FILE --task {task.name}\n```\n\n"
+        "MODEL is this folder, FILE a comma- or tab-separated table with the columns that the task reads. The encoder "
+        "alone, a BERT in Hugging Face's layout, gives vectors of sentences:\n\n"
+        "```python\nfrom transformers import AutoModel, AutoTokenizer\n\n"
+        f'encoder = AutoModel.from_pretrained("MODEL/{encoders[0]}")\n'
+        f'tokenizer = AutoTokenizer.from_pretrained("MODEL/{encoders[0]}")\n```'
+        + (f"\n\nEncoders here: {_listed([f'`{path}`' for path in encoders])}." if len(encoders) > 1 else "")
+        + ("\n\nThe adapters inside its layers are not part of it: they lie with the heads." if adapted else "")
+    )
+
+
+def _limits(card: ModelCard) -> str:
+    lines = [
+        f"English sentences like those of `{_short(card.data)}`: what the scores are on others is not known.",
+        f"Its scores were computed in {card.precision}, in which it predicts as well. The same file gives the same "
+        "predictions on the same machine; on another one the last digits may differ.",
+        "What a pretrained encoder took up from its texts, prejudice included, is still in it.",
+    ]
+    if any(isinstance(task.label, Number) for task in card.tasks):
+        lines.append("Predicted numbers are not cut to their range.")
+    if len(set(card.candidate.members)) > 1 and card.candidate.kind == "ensemble":
+        lines.append(f"It costs as much as its {len(set(card.candidate.members))} models.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _reads(task: Task) -> str:
+    return _listed([f"`{column}`" for column in task.sentence_columns])
+
+
+def _says(task: Task) -> str:
+    match task.label:
+        case Classes(count=count):
+            return f"a class from 0 to {count - 1}, and the probability of each"
+        case Binary():
+            return "0 or 1, and the probability of 1"
+        case Number(low=low, high=high):
+            return f"a number, {low:g} to {high:g}"
+
+
+def _short(place: str) -> str:
+    """Of a folder its name alone: a path is of one machine."""
+    return Path(place).name if Path(place).is_absolute() else place
+
+
+def _interval(estimate: Estimate) -> list[str]:
+    return [f"{estimate.value:.4f}", f"{estimate.low:.4f} to {estimate.high:.4f}"]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _listed(items: Mapping[str, object] | Sequence[str]) -> str:
+    *most, last = items
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

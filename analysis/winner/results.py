@@ -1,0 +1,221 @@
+"""What `python -m analysis.best --refit` finds, as plain values: what it prints, and what the report draws.
+
+refit/results.json     a Results
+refit/labels.npz       TASK.SPLIT: labels; TASK.SPLIT.in_train: whether the example stands in train too
+refit/outputs/NAME.npz TASK.SPLIT: what a model says of each example of dev and test (model.training.evaluate.outputs)
+refit/predictions/     of the model that is kept, in the course's format
+refit/model/           the model that is kept
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from model.errors import UserError
+
+FILE = "results.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """A model's scores on one split."""
+
+    by_task: Mapping[str, float]
+    """Each task's own metric."""
+    overall: float
+    """The mean of the metrics, each on 0 to 1: the leaderboard's formula of 2024."""
+    overall_2023: float
+    """The mean of the metrics as they are."""
+    clean_by_task: Mapping[str, float]
+    """Without the rows that stand in train too; without a task of which none remain."""
+    clean_overall: float | None
+    """By the formula of 2024; None where a task is missing."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value, and the interval that holds the true one in 95 of 100 cases."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrained:
+    """A configuration trained once more."""
+
+    name: str
+    """Of the trial in the folder `retrained`, and of its file in `outputs`."""
+    seed: int
+    best_epoch: int
+    dev: Figures
+    test: Figures
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finalist:
+    """One of the search's best trials, over several seeds."""
+
+    trial: str
+    source: str
+    searched: float
+    """Overall on dev in the search: one seed, picked for being high."""
+    seeds: list[Retrained]
+    """Without those that diverged or failed."""
+    lost: int
+    """How many seeds diverged or failed."""
+    mean: Estimate | None
+    """Overall on dev, mean over the seeds; None where all are lost."""
+    behind: Estimate | None
+    """How much less than the best finalist's; None for that one, and where all seeds are lost."""
+    tied: bool
+    """Whether it can't be told apart from the best finalist, or is that one."""
+    train_seconds: float
+    """Mean over the seeds."""
+    trainable_parameters: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which finalist was chosen, and what its score is worth."""
+
+    finalists: list[Finalist]
+    """By mean over the seeds, best first."""
+    chosen: str
+    """The trial in the search."""
+    prefer: Literal["score", "cheap"]
+    searched: float
+    """The highest overall on dev that the search saw."""
+    corrected: Estimate
+    """The chosen configuration's on sentences like dev's: without the luck that made it win."""
+
+
+Kind = Literal["single", "soup", "ensemble"]
+"""The best seed of the chosen configuration; the mean of its seeds' weights; the mean of several models' outputs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A model that could be kept."""
+
+    kind: Kind
+    members: list[str]
+    """Names of retrained trials (`retrained`) or of trials of the search; with repetition, where one counts more."""
+    fitted: float
+    """Overall on the half of dev that it was chosen by."""
+    gain: Estimate | None
+    """Overall on the other half, above the single model's there; None for that one."""
+    kept: bool
+    dev: Figures
+    test: Figures
+    test_overall: Estimate
+    test_by_task: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peer:
+    """One of the space's POINTS, a paper's configuration, trained to the same budget."""
+
+    point: str
+    retrained: Retrained
+    test_overall: Estimate
+
+
+@dataclass(frozen=True)
+class Change:
+    """One parameter of the space, and its value as text; `not drawn` where it has none."""
+
+    param: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One configuration on the way from a paper's to the winner's, trained."""
+
+    changes: list[Change]
+    """Since the step before; none for the first one."""
+    name: str
+    """Of the trial in `retrained`, and of its file in `outputs`."""
+    overall: float
+    """On dev."""
+    gain: Estimate | None
+    """Above the step before; None for the first one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AblationPath:
+    """The way from the best paper's configuration to the winner's."""
+
+    point: str
+    steps: list[Step]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drift:
+    """How far fine-tuning moved an encoder from what it was pretrained to."""
+
+    layers: list[str]
+    """embeddings, layer 1, ..., pooler"""
+    weights: Mapping[str, list[float | None]]
+    """By kind of weight (attention, feed-forward, LayerNorm, ...): ||after - before|| / ||before|| by layer; None
+    where a layer has none of that kind."""
+    outputs: Mapping[str, list[float]]
+    """By task: 1 - mean cosine between the token states before and after, on sentences of dev, by layer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mistake:
+    """An example of test that the kept model is most wrong about."""
+
+    task: str
+    sentences: list[str]
+    label: str
+    predicted: str
+    error: float
+    """Classes: the probability given to the wrong answer less the right one's; numbers: the distance."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """All of it."""
+
+    selection: Selection
+    candidates: list[Candidate]
+    peers: list[Peer]
+    path: AblationPath | None
+    """None where the space has no POINTS in the run, or --no-ablation was given."""
+    drift: Drift
+    mistakes: list[Mistake]
+    test_size: Mapping[str, int]
+    """Labelled examples of test, by task."""
+    contaminated: Mapping[str, Mapping[str, int]]
+    """By split (dev, test), then task: examples that stand in train too."""
+
+
+_ADAPTER: TypeAdapter[Any] = TypeAdapter(Results)
+
+
+def write_results(folder: Path, results: Results) -> None:
+    """Writes `results` into the folder `refit`."""
+    (folder / FILE).write_bytes(_ADAPTER.dump_json(results, indent=2) + b"\n")
+
+
+def read_results(folder: Path) -> Results | None:
+    """What `write_results` wrote; None where there is nothing. Raises UserError for anything else."""
+    path = folder / FILE
+    try:
+        return _ADAPTER.validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UserError(f"{path}: not the results of a refit: {place}: {first['msg']}") from None

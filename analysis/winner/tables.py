@@ -1,0 +1,152 @@
+"""What `python -m analysis.best --refit` prints of its results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from analysis.winner.results import Candidate, Estimate, Figures, Finalist, Results
+from search.leaderboard import parameter_count
+
+
+def show(results: Results, tasks: Sequence[str], console: Console) -> None:
+    """Every figure of it, and how each is to be read."""
+    console.print(_finalists(results.selection.finalists))
+    for line in _on_the_choice(results):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    console.print(_models(results, tasks))
+    for line in _on_the_models(results):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    if results.path is not None:
+        console.print(_path(results))
+
+
+def interval(estimate: Estimate) -> str:
+    """A value and its interval, in words."""
+    return f"{estimate.value:.4f} ({estimate.low:.4f} to {estimate.high:.4f})"
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column(columns[0], no_wrap=True)
+    for column in columns[1:]:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _finalists(finalists: Sequence[Finalist]) -> Table:
+    table = _table(
+        "Finalists, trained anew (overall on dev, 95% intervals)",
+        "trial",
+        "in the search",
+        "mean of seeds",
+        "interval",
+        "behind the best",
+        "told apart",
+        "train s",
+        "parameters",
+    )
+    for one in finalists:
+        if one.mean is None:
+            table.add_row(one.trial, f"{one.searched:.4f}", "all seeds lost", "", "", "", "", "")
+            continue
+        seeds = f"{one.mean.value:.4f} of {len(one.seeds)}" + (f", {one.lost} lost" if one.lost else "")
+        behind = "" if one.behind is None else f"{one.behind.value:.4f} ± {one.behind.value - one.behind.low:.4f}"
+        table.add_row(
+            one.trial,
+            f"{one.searched:.4f}",
+            seeds,
+            f"{one.mean.low:.4f} to {one.mean.high:.4f}",
+            behind,
+            "the best" if one.behind is None else "no" if one.tied else "yes",
+            f"{one.train_seconds:.0f}",
+            parameter_count(one.trainable_parameters),
+        )
+    return table
+
+
+def _on_the_choice(results: Results) -> Iterator[str]:
+    selection = results.selection
+    tied = [one.trial for one in selection.finalists if one.tied and one.trial != selection.chosen]
+    why = "the cheapest to train of those not told apart" if selection.prefer == "cheap" else "the best mean"
+    yield f"Chosen: {selection.chosen}, {why}. Not told apart from the best: {', '.join(tied) or 'none other'}."
+    yield (
+        f"Dev as the search saw it: {selection.searched:.4f}, the best of many on the same examples. Without the luck "
+        f"of that: {interval(selection.corrected)}."
+    )
+
+
+def _models(results: Results, tasks: Sequence[str]) -> Table:
+    table = _table(
+        "On test, which nothing was decided on",
+        "model",
+        "dev",
+        "test",
+        "95% interval",
+        "without rows in train",
+        "2023",
+        *tasks,
+    )
+    for one in results.candidates:
+        kept = one.kept
+        members = f" of {len(one.members)}" if one.kind != "single" else ""
+        label = f"{one.kind}{members}{', kept' if kept else ''}"
+        _add(table, label, one.dev, one.test, one.test_overall, tasks, bold=kept)
+    for peer in results.peers:
+        _add(table, peer.point, peer.retrained.dev, peer.retrained.test, peer.test_overall, tasks)
+    return table
+
+
+def _add(
+    table: Table,
+    label: str,
+    dev: Figures,
+    test: Figures,
+    overall: Estimate,
+    tasks: Sequence[str],
+    *,
+    bold: bool = False,
+) -> None:
+    clean = "" if test.clean_overall is None else f"{test.clean_overall:.4f}"
+    table.add_row(
+        label,
+        f"{dev.overall:.4f}",
+        f"{test.overall:.4f}",
+        f"{overall.low:.4f} to {overall.high:.4f}",
+        clean,
+        f"{test.overall_2023:.4f}",
+        *(f"{test.by_task[task]:.3f}" for task in tasks),
+        style="bold" if bold else None,
+    )
+
+
+def _on_the_models(results: Results) -> Iterator[str]:
+    yield "Overall: the mean of the scores, r entering as (r + 1) / 2, as the leaderboard of 2024; 2023: r as it is."
+    if results.peers:
+        yield "Below the models, the space's points, trained anew in the same budget."
+    for one in results.candidates:
+        if one.gain is not None:
+            where = "on the half of dev that it was not chosen by"
+            yield f"The {one.kind} of {len(one.members)} gains {interval(one.gain)} {where}{_verdict(one)}."
+    for split, by_task in results.contaminated.items():
+        rows = ", ".join(f"{task} {count}" for task, count in by_task.items() if count)
+        if rows:
+            yield f"Rows of {split} that stand in train: {rows}."
+
+
+def _verdict(one: Candidate) -> str:
+    return ": kept" if one.kept else ": not kept, for it may be chance" if one.gain and one.gain.low <= 0 else ""
+
+
+def _path(results: Results) -> Table:
+    path = results.path
+    assert path is not None, "there is one to show"
+    table = _table(f"From {path.point} to the winner, each step trained", "step", "overall on dev", "gain")
+    for number, step in enumerate(path.steps):
+        changes = "; ".join(f"{one.param}: {one.before} to {one.after}" for one in step.changes)
+        gain = "" if step.gain is None else f"{step.gain.value:+.4f} ({step.gain.low:+.4f} to {step.gain.high:+.4f})"
+        table.add_row(f"{number}  {changes or path.point}", f"{step.overall:.4f}", gain)
+    table.columns[0].no_wrap = False
+    return table

@@ -1,0 +1,248 @@
+"""The page from a run on disk, whatever state the run is in."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis.page.content import SECTIONS
+from analysis.report import main, write_report
+from analysis.winner.results import read_results, write_results
+from search.run_folder import RunFolder
+from tests.analysis.staged import stage, stage_refit
+from tests.support import refused, tiny_config
+
+HOSTILE = "</title></svg><script>alert(1)</script><img src=x onerror=alert(2)>'\"&{{7*7}}$\\frac\x00\x1b"
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """A page's tags, ids and text; fails where tags are not closed in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.sections: dict[str, str] = {}
+        self._open: list[str] = []
+        self._section = ""
+        self.feed(html)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "section":
+            self._section = dict(attrs)["id"] or ""
+            self.sections[self._section] = ""
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+        if tag == "section":
+            self._section = ""
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if self._section:
+            self.sections[self._section] += data
+
+    def pictures(self) -> list[str]:
+        """What each picture is called for those who can't see it."""
+        return [attrs["aria-label"] or "" for tag, attrs in self.tags if tag == "svg"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_sync() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda descriptor: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run of 30 trials with a refit."""
+    run = stage(tmp_path_factory.mktemp("runs"), 30, config=tiny_config())
+    stage_refit(run)
+    write_report(run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def html(whole: RunFolder) -> str:
+    return (whole.path / "report.html").read_text()
+
+
+def page_of(run: RunFolder) -> Page:
+    return Page(write_report(run).read_text())
+
+
+def test_every_section_is_there_in_order(html: str) -> None:
+    page = Page(html)
+    assert list(page.sections) == [name for name, _ in SECTIONS]
+    assert all(text.strip() for text in page.sections.values())
+    links = [attrs["href"] for tag, attrs in page.tags if tag == "a"]
+    assert links == [f"#{name}" for name, _ in SECTIONS]
+
+
+def test_the_page_loads_nothing(html: str) -> None:
+    page = Page(html)
+    for tag, attrs in page.tags:
+        assert tag not in ("link", "iframe", "object", "embed", "base", "form"), tag
+        for name in ("src", "href", "xlink:href", "data", "srcset", "poster"):
+            assert (attrs.get(name) or "#").startswith(("#", "data:image/png;base64,")), (tag, attrs[name])
+    assert "@import" not in html
+    assert set(re.findall(r"url\(([^)]{1,5})", html)) <= {"#" + html_id[:4] for html_id in ids(page)}
+    policy = next(attrs["content"] for tag, attrs in page.tags if tag == "meta" and attrs.get("http-equiv"))
+    assert policy is not None
+    assert policy.startswith("default-src 'none';")
+
+
+def ids(page: Page) -> list[str]:
+    return [attrs["id"] or "" for _, attrs in page.tags if "id" in attrs]
+
+
+def test_no_id_stands_twice_and_each_that_is_used_is_there(html: str) -> None:
+    page = Page(html)
+    assert [name for name, count in Counter(ids(page)).items() if count > 1] == []
+    used = re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', html)
+    assert {one or other for one, other in used} <= set(ids(page))
+
+
+def test_every_picture_says_what_it_shows(html: str) -> None:
+    page = Page(html)
+    assert len(page.pictures()) == 5 * 2 + 3 + 1 + 1 + 2 + 3 + 2, "five are drawn twice"
+    assert all(page.pictures())
+    for label in page.pictures():
+        assert label in page.text, "as a caption too"
+
+
+def test_the_figures_are_those_of_the_refit(whole: RunFolder, html: str) -> None:
+    page, results = Page(html), read_results(whole.path / "refit")
+    assert results is not None
+    kept = next(one for one in results.candidates if one.kept)
+    assert f"{results.selection.chosen} wins with {kept.test_overall.value:.4f} on test" in page.text
+    figures = page.sections["figures"]
+    for value in (
+        kept.test.overall,
+        kept.test.overall_2023,
+        kept.test.clean_overall,
+        results.selection.corrected.value,
+    ):
+        assert f"{value:.4f}" in figures
+    for peer in results.peers:
+        assert f"test, {peer.point}" in figures
+        assert f"{peer.retrained.test.overall:.4f}" in figures
+    assert "be told apart" in page.sections["finalists"]
+    assert "1 seed lost" in page.sections["finalists"]
+    assert "similarity.cosine" in page.sections["ablation"]
+    assert page.sections["errors"].count("A made-up sentence") == 9
+    assert "--refit" not in page.sections["figures"]
+
+
+def test_all_trials_stand_on_the_leaderboard(whole: RunFolder, html: str) -> None:
+    page = Page(html)
+    for record in whole.trials():
+        assert record.name in page.sections["leaderboard"]
+    assert "The other 15 trials" in page.sections["leaderboard"]
+    assert "failed: OSError: no space left" in page.sections["run"]
+    assert "t011 diverged: after epoch 3 its figures were no longer finite" in page.sections["run"]
+
+
+def test_the_same_run_gives_the_same_bytes(whole: RunFolder, html: str) -> None:
+    assert write_report(whole).read_text() == html
+
+
+@pytest.mark.parametrize("trials", [0, 1, 2, 3])
+def test_a_run_with_hardly_a_trial(tmp_path: Path, trials: int) -> None:
+    run = stage(tmp_path, trials, config=tiny_config())
+    page = page_of(run)
+    assert list(page.sections) == [name for name, _ in SECTIONS]
+    for section in ("finalists", "ablation", "errors", "drift"):
+        assert "-m analysis.best staged --refit" in page.sections[section]
+        assert "retrained:" in page.sections[section]
+    if trials:
+        assert "leads with" in page.text
+        assert f"{trials - (trials == 3)} of 30 trials ended" in page.text
+    else:
+        assert "No winner yet" in page.text
+        assert page.pictures() == []
+
+
+def test_a_run_whose_ledger_is_not_there_yet(tmp_path: Path) -> None:
+    run = stage(tmp_path, 0, config=tiny_config())
+    run.ledger.unlink()
+    assert "No trial has begun." in page_of(run).sections["leaderboard"]
+
+
+def test_a_finished_run_has_won(tmp_path: Path) -> None:
+    page = page_of(stage(tmp_path, 2, config=tiny_config(), asked=2))
+    assert "won with" in page.text
+    assert "trials ended" not in page.text
+
+
+@pytest.mark.parametrize("kind", ["single", "ensemble"])
+def test_one_task_and_no_path(tmp_path: Path, kind: str) -> None:
+    task = {"single": "sentiment", "ensemble": "similarity"}[kind]
+    run = stage(tmp_path, 12, config=tiny_config(), tasks=(task,))
+    stage_refit(run, kind=kind, path=False)
+    page = page_of(run)
+    assert "There is no path" in page.sections["ablation"]
+    assert f"Of the model that is kept ({kind}), on test." in page.sections["errors"]
+    others = {"sentiment", "paraphrase", "similarity"} - {task}
+    assert not any(f"{other}:" in page.text for other in others)
+
+
+def test_nothing_that_a_user_named_is_markup(tmp_path: Path) -> None:
+    run = stage(tmp_path, 14, config=tiny_config(), name="run <i>", mark=HOSTILE)
+    results = stage_refit(run)
+    mistakes = [one.__class__(**{**vars(one), "sentences": [HOSTILE], "label": HOSTILE}) for one in results.mistakes]
+    write_results(run.path / "refit", results.__class__(**{**vars(results), "mistakes": mistakes}))
+    page = page_of(run)
+    tags = Counter(tag for tag, _ in page.tags)
+    assert tags["script"] == 1
+    assert tags["img"] == tags["i"] == 0
+    assert not [attrs for _, attrs in page.tags if any(name.startswith("on") for name in attrs)]
+    shown = HOSTILE.replace("\x00", "�").replace("\x1b", "�")
+    for section in ("leaderboard", "finalists", "errors", "run"):
+        assert shown in page.sections[section]
+    assert "run run <i>" in page.text
+
+
+def test_letters_that_no_file_can_hold(tmp_path: Path) -> None:
+    run = stage(tmp_path, 1, config=tiny_config(), mark="\ud800")
+    assert "t001�" in page_of(run).sections["leaderboard"]
+
+
+def test_what_can_not_be_read_is_told(tmp_path: Path) -> None:
+    run = stage(tmp_path, 6, config=tiny_config())
+    results = stage_refit(run)
+    labels = run.path / "refit" / "labels.npz"
+    labels.write_bytes(b"nothing")
+    with pytest.raises(Exception, match=re.escape(f"{labels}: not a model's outputs or labels (")):
+        write_report(run)
+    np.savez(labels)
+    selection = results.selection.__class__(**{**vars(results.selection), "chosen": "t999"})
+    write_results(run.path / "refit", results.__class__(**{**vars(results), "selection": selection}))
+    with refused(f"{run.path / 'refit'}: of another run: it chose t999, of which {run.ledger} has no scores"):
+        write_report(run)
+
+
+def test_the_command_says_where_the_page_is(whole: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = str(whole.path.parent)
+    main(["--runs-dir", runs])  # the newest run
+    assert capsys.readouterr().out == f"Written: {whole.path / 'report.html'}\n"
+    with pytest.raises(SystemExit) as caught:
+        main(["stagd", "--runs-dir", runs])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == f"error: {runs}: no run called 'stagd'; did you mean staged?\n"

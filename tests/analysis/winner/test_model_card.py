@@ -1,0 +1,170 @@
+"""The README of a saved model: what people and Hugging Face's hub read of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard as HubCard
+from huggingface_hub import ModelCardData
+
+from analysis.winner.model_card import ModelCard, write_model_card
+from analysis.winner.results import Candidate, Estimate, Figures
+from model.data.tasks import CS224N
+from model.network.multitask import MultitaskBert
+from model.network.saved import member_folder, write_ensemble, write_model
+from tests.support import tiny_config, tiny_encoder
+
+DEV = Figures(
+    by_task={"sentiment": 0.5311, "paraphrase": 0.8911, "similarity": 0.8811},
+    overall=0.7875,
+    overall_2023=0.7678,
+    clean_by_task={"sentiment": 0.53, "paraphrase": 0.89, "similarity": 0.88},
+    clean_overall=0.7867,
+)
+TEST = Figures(
+    by_task={"sentiment": 0.52, "paraphrase": 0.88, "similarity": 0.87},
+    overall=0.7783,
+    overall_2023=0.7567,
+    clean_by_task={"sentiment": 0.51, "similarity": 0.86},
+    clean_overall=None,
+)
+SINGLE = Candidate(
+    kind="single",
+    members=["t007-seed-2"],
+    fitted=0.79,
+    gain=None,
+    kept=True,
+    dev=DEV,
+    test=TEST,
+    test_overall=Estimate(0.7783, 0.7671, 0.7895),
+    test_by_task={
+        "sentiment": Estimate(0.52, 0.4991, 0.5409),
+        "paraphrase": Estimate(0.88, 0.8741, 0.8857),
+        "similarity": Estimate(0.87, 0.8533, 0.8852),
+    },
+)
+CARD = ModelCard(
+    run="full",
+    candidate=SINGLE,
+    configs={"t007-seed-2": tiny_config()},
+    tasks=CS224N,
+    encoder="google-bert/bert-base-uncased",
+    data="/home/someone/cs224n",
+    trained_on="train",
+    train_size={"sentiment": 8544, "paraphrase": 141498, "similarity": 6040},
+    test_size={"sentiment": 2210, "paraphrase": 20215, "similarity": 863},
+    precision="bf16",
+)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    encoder = tiny_encoder()
+    write_model(tmp_path / "model", MultitaskBert(tiny_config(), CS224N, encoder), encoder, "bf16")
+    return tmp_path / "model"
+
+
+def written(folder: Path, card: ModelCard) -> str:
+    write_model_card(folder, card)
+    return (folder / "README.md").read_text()
+
+
+def test_the_hub_reads_its_head(model: Path) -> None:
+    write_model_card(model, CARD)
+    head = HubCard.load(model / "README.md").data
+    assert isinstance(head, ModelCardData)
+    assert head.language == "en"
+    assert head.base_model == "google-bert/bert-base-uncased"
+    assert head.tags == ["bert", "multi-task", "sentiment", "paraphrase", "similarity"]
+    assert head.metrics == ["accuracy", "pearsonr"]
+    assert head.eval_results is not None
+    assert {(one.task_name, one.metric_type, one.metric_value) for one in head.eval_results} == {
+        ("sentiment", "accuracy", 0.52),
+        ("paraphrase", "accuracy", 0.88),
+        ("similarity", "pearsonr", 0.87),
+    }
+
+
+def test_scores_stand_beside_their_intervals(model: Path) -> None:
+    text = written(model, CARD)
+    assert "| sentiment, accuracy | 2210 | 0.5200 | 0.4991 to 0.5409 | 0.5100 | 0.5311 |" in text
+    assert "| paraphrase, accuracy | 20215 | 0.8800 | 0.8741 to 0.8857 |  | 0.8911 |" in text
+    assert "| similarity, Pearson's r | 863 | 0.8700 | 0.8533 to 0.8852 | 0.8600 | 0.8811 |" in text
+    assert "| overall (2024) |  | 0.7783 | 0.7671 to 0.7895 |  | 0.7875 |" in text
+    assert "| overall (2023) |  | 0.7567 |  |  | 0.7678 |" in text
+    assert "Dev was used to choose this model" in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in rows if "test" in line or "0." in line} == {7}
+
+
+def test_dev_that_was_trained_on_is_no_score(model: Path) -> None:
+    text = written(model, dataclasses.replace(CARD, trained_on="train and dev"))
+    assert "| sentiment, accuracy | 2210 | 0.5200 | 0.4991 to 0.5409 | 0.5100 |\n" in text
+    assert "0.5311" not in text
+    assert "Dev was used" not in text
+    assert "Trained on train and dev: sentiment 8544, paraphrase 141498 and similarity 6040 examples." in text
+
+
+def test_what_a_person_needs_to_know(model: Path) -> None:
+    text = written(model, CARD)
+    for line in (
+        "# full: one BERT for sentiment, paraphrase and similarity",
+        "A single model, t007-seed-2.",
+        "| similarity | `sentence1` and `sentence2` | a number, 0 to 5 |",
+        "| sentiment | `sentence` | a class from 0 to 4, and the probability of each |",
+        "python -m analysis.predict MODEL FILE --task similarity",
+        'encoder = AutoModel.from_pretrained("MODEL/encoder")',
+        "head_learning_rate 0.01",
+        "computed in bf16",
+    ):
+        assert line in text
+    assert "/home/someone" not in text, "a path is of one machine"
+    assert "not part of it" not in text
+    assert "It costs" not in text
+
+
+def test_an_encoder_of_ones_own_is_not_on_the_hub(model: Path) -> None:
+    text = written(model, dataclasses.replace(CARD, encoder="/home/someone/my-bert"))
+    assert "from the encoder `my-bert`" in text
+    assert "base_model" not in text
+
+
+def test_a_soup(model: Path) -> None:
+    names = ["winner-seed-1", "winner-seed-2", "winner-seed-3"]
+    soup = dataclasses.replace(SINGLE, kind="soup", members=names)
+    text = written(model, dataclasses.replace(CARD, candidate=soup, configs=dict.fromkeys(names, tiny_config())))
+    assert (
+        "The mean of the weights of 3 trainings of one configuration: winner-seed-1, winner-seed-2 and winner-seed-3."
+    ) in text
+    assert text.count("head_learning_rate") == 1, "one configuration is told once"
+
+
+def test_an_ensemble(tmp_path: Path) -> None:
+    encoder = tiny_encoder()
+    configs = {
+        "t001": tiny_config(encoder={"branch_layers": 1}),
+        "t007": tiny_config(head={"common_layers": 1}),
+    }
+    for name, config in configs.items():
+        model = MultitaskBert(config, CS224N, encoder)
+        write_model(member_folder(tmp_path, name), model, encoder, "bf16")
+    write_ensemble(tmp_path, {"t001": 1, "t007": 2})
+    ensemble = dataclasses.replace(SINGLE, kind="ensemble", members=["t007", "t001", "t007"])
+    text = written(tmp_path, dataclasses.replace(CARD, candidate=ensemble, configs=configs))
+    assert "The mean of the outputs of 2 models: t001 and t007 (2 times)." in text
+    assert (
+        "Encoders here: `members/t001/encoders/paraphrase`, `members/t001/encoders/sentiment`, "
+        "`members/t001/encoders/similarity` and `members/t007/encoder`."
+    ) in text
+    assert "branch_layers 1" in text
+    assert "common_layers 1" in text
+    assert "It costs as much as its 2 models." in text
+
+
+def test_adapters_are_not_in_the_encoder(model: Path) -> None:
+    config = type(tiny_config()).from_dict(tiny_config().to_dict() | {"encoder": {"adapter": {"lhuc": True}}})
+    assert "The adapters inside its layers are not part of it" in written(
+        model, dataclasses.replace(CARD, configs={"t007-seed-2": config})
+    )
