@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 search: .venv/installed  ## the main job on the built-in demo, then its winner
 	$(BIN)/python -m search.run --data demo --trials 16 --epochs 4 --epoch-examples 2000
-	$(BIN)/python -m analysis.best --refit
+	$(BIN)/python -m analysis.best --refit --finalists 3 --seeds 2 --no-comparison
 
 test: lint  ## everything but the slow tests
 	$(BIN)/python -m pytest -m "not slow"

@@ -37,8 +37,9 @@ class Arguments:
     """With --refit: how often each of them is trained, with seeds that the search did not use."""
     prefer: Literal["score", "cheap"] = "score"
     """With --refit: of the finalists that can't be told apart from the best, the best or the cheapest to train."""
-    ablation: Annotated[bool, tyro.conf.arg(help_behavior_hint="(default: it is trained)")] = True
-    """With --refit: train the way from the best of the space's points to the winner, step by step."""
+    comparison: Annotated[bool, tyro.conf.arg(help_behavior_hint="(default: they are)")] = True
+    """With --refit: the space's points, such as the papers' configurations, are trained in the same budget, and the way
+    from the best of them to the winner, step by step."""
     address: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
     """With --refit: a running Ray cluster to train on; this machine alone if none is given."""
     runs_dir: Path = Path("runs")
@@ -90,7 +91,7 @@ def refit_and_report(run: RunFolder, arguments: Arguments, console: Console) -> 
         finalists=arguments.finalists,
         seeds=arguments.seeds,
         prefer=arguments.prefer,
-        ablation=arguments.ablation,
+        comparison=arguments.comparison,
         address=arguments.address,
     )
     show(refit(run, options, console), run.info().tasks, console)
@@ -105,10 +106,10 @@ def _check(arguments: Arguments) -> None:
         if value < 1:
             raise UserError(f"--{name} {value}: allowed is a whole number from 1")
     if not arguments.refit:
-        for name in ("finalists", "seeds", "prefer", "ablation", "address"):
+        for name in ("finalists", "seeds", "prefer", "comparison", "address"):
             value = getattr(arguments, name)
             if value != getattr(Arguments, name):
-                flag = "--no-ablation" if name == "ablation" else f"--{name} {value}"
+                flag = "--no-comparison" if name == "comparison" else f"--{name} {value}"
                 raise UserError(f"{flag} has no effect without --refit")
 
 

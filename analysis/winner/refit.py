@@ -52,8 +52,8 @@ class Options:
     """How often each."""
     prefer: Literal["score", "cheap"]
     """Which of the finalists that can't be told apart from the best is chosen."""
-    ablation: bool
-    """Whether the way from the best of the POINTS to the winner is trained, step by step."""
+    comparison: bool
+    """Whether the POINTS are trained in the same budget, and the way from the best of them to the winner."""
     address: str | None
     """Of a Ray cluster to train on."""
 
@@ -84,7 +84,8 @@ def refit(run: RunFolder, options: Options, console: Console) -> Results:
     ground = _ground(run, options, console)
     records, corpus, trained = run.trials(), ground.corpus, ground.trained
     seeds = [ground.info.seed + number for number in range(1, options.seeds + 1)]
-    chosen, peer_trials = finalists(records, options.finalists), points(records)
+    chosen = finalists(records, options.finalists)
+    peer_trials = points(records) if options.comparison else []
     if not chosen:
         raise UserError(f"{run.path}: no trial of this run has ended an epoch and is sound")
     jobs, peer_jobs = finalist_jobs(chosen, seeds), point_jobs(peer_trials, seeds[0])
@@ -104,7 +105,7 @@ def refit(run: RunFolder, options: Options, console: Console) -> Results:
         selection=selection,
         candidates=candidates.described(),
         peers=peers_found,
-        path=_ablation(ground, records, winner, contenders, searched) if options.ablation else None,
+        path=_ablation(ground, records, winner, contenders, searched) if options.comparison else None,
         drift=drift(candidates.kept_model(), ground.encoder, trained.tokens),
         mistakes=worst_mistakes(corpus, "test", candidates.kept_outputs["test"]),
         test_size=corpus.size("test"),

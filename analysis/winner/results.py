@@ -191,7 +191,7 @@ class Results:
     candidates: list[Candidate]
     peers: list[Peer]
     path: AblationPath | None
-    """None where the space has no POINTS in the run, or --no-ablation was given."""
+    """None where the space has no POINTS in the run, or --no-comparison was given."""
     drift: Drift
     mistakes: list[Mistake]
     test_size: Mapping[str, int]

@@ -35,7 +35,7 @@ def test_bad_arguments_are_one_message(run: RunFolder, capsys: pytest.CaptureFix
     runs = run.path.parent
     assert refused(run, capsys, "demi") == f"error: {runs}: no run called 'demi'; did you mean demo?\n"
     assert refused(run, capsys, "--seeds", "2") == "error: --seeds 2 has no effect without --refit\n"
-    assert refused(run, capsys, "--no-ablation") == "error: --no-ablation has no effect without --refit\n"
+    assert refused(run, capsys, "--no-comparison") == "error: --no-comparison has no effect without --refit\n"
     assert refused(run, capsys, "--refit", "--seeds", "0") == "error: --seeds 0: allowed is a whole number from 1\n"
     assert refused(run, capsys, "--refit", "--finalists", "0").startswith("error: --finalists 0: allowed is a whole")
 
