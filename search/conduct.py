@@ -18,13 +18,13 @@ from model.network.pretrained import Encoder
 from model.training.precision import Precision
 from search import tuner
 from search.budget import Budget
-from search.candidates import LedgerSearcher
 from search.disk import is_full
 from search.halt import Cause, Halt
 from search.inputs import Inputs
 from search.judge import Judge
 from search.leaderboard import leaderboard_table
 from search.ledger import Ledger
+from search.ledger_searcher import LedgerSearcher
 from search.progress import Progress, progress
 from search.records import End, Session, SessionEnd, TrialRecord, leaderboard, winner
 from search.resources import Shares

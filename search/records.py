@@ -40,12 +40,12 @@ class SessionEnd:
 
 @dataclass(frozen=True, kw_only=True)
 class Suggested:
-    """A trial was drawn from the space."""
+    """A trial was drawn from the space, or is one of a list to be trained."""
 
     trial: str
-    """Its name: t001, t002, ..."""
+    """Its name: t001, t002, ...; of a list r001, r002, ..."""
     source: str
-    """Who proposed it: `point NAME` of the space's POINTS, or the sampler, `tpe`."""
+    """Who proposed it: `point NAME` of the space's POINTS, or the sampler, `tpe`; of a list what it is trained for."""
     params: Mapping[str, Any]
     """The drawn parameters, by the space's names."""
     distributions: Mapping[str, Any]

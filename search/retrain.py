@@ -15,90 +15,116 @@ from dataclasses import replace
 from rich.console import Console
 
 from model.data.tokens import Tokens
+from model.errors import UserError
 from model.network.pretrained import Encoder
 from search import cluster
-from search.candidates import LedgerSearcher
 from search.conduct import carry_on, session
 from search.disk import check_room, room_for_states
 from search.halt import Halt
 from search.job import Job, key_of
 from search.ledger import Ledger, read_ledger, set_aside_damage
+from search.ledger_searcher import LedgerSearcher
 from search.lock import locked
 from search.records import Suggested, TrialRecord
 from search.resources import local_machine, share, share_again
-from search.run_folder import RunFolder, next_command
+from search.run_folder import RunFolder
 
 
 def retrain(
-    run: RunFolder, jobs: Sequence[Job], tokens: Tokens, encoder: Encoder, address: str | None, console: Console
+    run: RunFolder,
+    jobs: Sequence[Job],
+    tokens: Tokens,
+    encoder: Encoder,
+    console: Console,
+    *,
+    address: str | None,
+    go_on: str,
 ) -> list[TrialRecord]:
     """Trains what of `jobs` has not been trained, with the run's budget for a trial, on the cluster at `address` or on
-    this machine. All their records, in the order of the jobs: some may have diverged or failed.
+    this machine. All their records, in the order of the jobs: some may have diverged or failed. What failed before is
+    tried once more.
 
     Raises KeyboardInterrupt after an orderly Ctrl-C: the next call goes on. Raises UserError where another process does
-    the same, for a full disk, and for a machine without room.
+    the same, for a machine without room, and for a full disk, naming the command `go_on`.
     """
     begun = time.monotonic()
     folder = run.retrained
-    folder.path.mkdir(exist_ok=True)
+    wanted = dict[str, Job]()
+    for job in jobs:
+        wanted.setdefault(job.key, job)  # each once, for what it is wanted first
     with ExitStack() as stack:
+        _open(folder, stack, console)
+        records = read_ledger(folder.ledger).trials
+        if _left(wanted, records):
+            with session(folder, begun, go_on) as ledger:
+                _train(run, folder, ledger, wanted, tokens, encoder, address, stack, console)
+            records = ledger.records
+        newest = _newest(records)
+        return [newest[job.key] for job in jobs]
+
+
+def _open(folder: RunFolder, stack: ExitStack, console: Console) -> None:
+    """The folder, locked for this process, with a ledger that can be read."""
+    try:
+        folder.path.mkdir(exist_ok=True)
         stack.enter_context(locked(folder.lock, f"the folder {folder.path}"))
         damage = set_aside_damage(folder.ledger)
-        if damage:
-            console.print(damage, soft_wrap=True, highlight=False, markup=False)
-        records = read_ledger(folder.ledger).trials
-        left = _left(jobs, records)
-        if left:
-            with session(folder, begun, next_command(run)) as ledger:
-                _train(run, folder, ledger, left, tokens, encoder, address, stack, console)
-            records = ledger.records
-        by_key = {key_of(record.config, record.seed): record for record in records.values()}
-        return [by_key[job.key] for job in jobs]
+    except OSError as error:
+        raise UserError(f"{folder.path}: can't be written to ({error.strerror})") from None
+    if damage:
+        console.print(damage, soft_wrap=True, highlight=False, markup=False)
 
 
-def _left(jobs: Sequence[Job], records: Mapping[str, TrialRecord]) -> list[Job]:
-    """Jobs that have not ended, once each."""
-    ended = {key_of(record.config, record.seed) for record in records.values() if record.state != "running"}
-    return list({job.key: job for job in jobs if job.key not in ended}.values())
+def _newest(records: Mapping[str, TrialRecord]) -> dict[str, TrialRecord]:
+    """The last trial of each training, by its key."""
+    return {key_of(record.config, record.seed): record for record in records.values()}
+
+
+def _left(jobs: Mapping[str, Job], records: Mapping[str, TrialRecord]) -> list[Job]:
+    """Those of `jobs`, by key, that have not ended in a way that would come again."""
+    newest = _newest(records)
+    return [job for key, job in jobs.items() if key not in newest or newest[key].state in ("running", "failed")]
 
 
 def _train(
     run: RunFolder,
     folder: RunFolder,
     ledger: Ledger,
-    jobs: Sequence[Job],
+    jobs: Mapping[str, Job],
     tokens: Tokens,
     encoder: Encoder,
     address: str | None,
     stack: ExitStack,
     console: Console,
 ) -> None:
-    asked = run.info()
+    asked, left = run.info(), _left(jobs, ledger.records)
     machine = stack.enter_context(cluster.connected(address)) if address else local_machine()
-    concurrent, per_gpu = share_again(machine, concurrent=asked.concurrent, gpus_per_trial=asked.gpus_per_trial)
-    shares = share(machine, len(jobs), concurrent, per_gpu)
+    _, per_gpu = share_again(machine, concurrent=asked.concurrent, gpus_per_trial=asked.gpus_per_trial)
+    # By all jobs, not those that are left: with other threads an interrupted one would end in other bits.
+    shares = share(machine, len(jobs), None, per_gpu)
     check_room(folder.path, room_for_states(encoder.weights.values(), shares.concurrent))
     if address is None:
         stack.enter_context(cluster.started(machine))
-    ended = sum(record.state != "running" for record in ledger.records.values())
-    info = replace(asked, trials=ended + len(jobs), budget=None, early_stopping=False)
-    console.print(f"Training {len(jobs)} configurations: {shares}", highlight=False)
+    new = sum(key not in _newest(ledger.records) for key in jobs)
+    info = replace(asked, trials=len(ledger.records) + new, budget=None, early_stopping=False)
+    console.print(f"Training {len(left)} configurations: {shares}", highlight=False)
 
-    def searcher(ledger: Ledger, halt: Halt) -> GivenSearcher:
-        return GivenSearcher(jobs, ledger, halt)
+    def searcher(ledger: Ledger, halt: Halt) -> ListSearcher:
+        return ListSearcher(list(jobs.values()), ledger, halt)
 
     if carry_on(folder, info, ledger, searcher, tokens, encoder, shares, console) is not None:
         raise KeyboardInterrupt
 
 
-class GivenSearcher(LedgerSearcher):
-    """Suggests the jobs in their order."""
+class ListSearcher(LedgerSearcher):
+    """Suggests a list of jobs in their order, those that were begun first."""
 
     def __init__(self, jobs: Sequence[Job], ledger: Ledger, halt: Halt) -> None:
         super().__init__(ledger, halt)
-        begun = {key_of(r.config, r.seed): r.name for r in ledger.records.values() if r.state == "running"}
-        self._unfinished.extend(begun[job.key] for job in jobs if job.key in begun)
-        self._new = [job for job in reversed(jobs) if job.key not in begun]
+        newest = _newest(ledger.records)
+        known = {job.key: newest[job.key] for job in jobs if job.key in newest}
+        self._unfinished.extend(record.name for record in known.values() if record.state == "running")
+        self._new = [job for job in reversed(jobs) if job.key not in known or known[job.key].state == "failed"]
 
     def _is_left(self) -> bool:
         return bool(self._new)
@@ -121,5 +147,5 @@ class GivenSearcher(LedgerSearcher):
         self._new.pop()
         return suggested.trial
 
-    def _is_done(self, name: str) -> None:
+    def _on_done(self, name: str) -> None:
         pass  # nobody learns from it

@@ -96,7 +96,8 @@ class RunInfo:
 
 
 class RunFolder:
-    """One run on disk."""
+    """One run on disk. Its path is absolute where it is to be trained in: Ray's processes have directories of their
+    own."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -190,7 +191,7 @@ def default_name() -> str:
 
 def open_run(runs_dir: Path, name: str) -> RunFolder:
     """The run called `name`."""
-    folder = RunFolder(runs_dir / name)
+    folder = RunFolder((runs_dir / name).resolve())
     if not (folder.path / _INFO_FILE).is_file():
         names = [run.name for run in _runs(runs_dir)]
         near = difflib.get_close_matches(name, names, n=1)
@@ -215,7 +216,7 @@ def newest_run(runs_dir: Path) -> RunFolder:
 
 
 def _runs(runs_dir: Path) -> list[RunFolder]:
-    return [RunFolder(path.parent) for path in sorted(runs_dir.glob(f"*/{_INFO_FILE}"))]
+    return [RunFolder(path.parent) for path in sorted(runs_dir.resolve().glob(f"*/{_INFO_FILE}"))]
 
 
 def next_command(run: RunFolder) -> str:

@@ -46,7 +46,7 @@ class JudgedTrials(FIFOScheduler):
         """A trial's process died."""
         name = trial.config["trial"]
         text = Path(trial.error_file).read_text() if trial.error_file else ""
-        error = death(text.rsplit("Failure # ", 1)[-1])
+        error = death(text.rsplit("Failure # ", 1)[-1].partition("\n")[2])  # the last one, without its date
         try:
             if not trial.should_recover():
                 self._judge.ended(End(trial=name, state="failed", error=self._hang(name) or error))

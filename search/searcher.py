@@ -25,9 +25,9 @@ from optuna.trial import TrialState, create_trial
 
 from model.errors import UserError
 from model.problem import Problem
-from search.candidates import LedgerSearcher
 from search.halt import Halt
 from search.ledger import Ledger
+from search.ledger_searcher import LedgerSearcher
 from search.records import Suggested, TrialRecord
 from search.space import Space, quiet_optuna
 
@@ -51,7 +51,7 @@ class OptunaSearcher(LedgerSearcher):
         self._trials = trials
         self._seed = seed
         self._live: dict[str, optuna.Trial] = {}
-        """Optuna's side of each trial that has not ended, by name."""
+        """Optuna's side of each trial that this process began or took up, by name."""
         with quiet_optuna():
             self.study = optuna.create_study(direction="maximize")
             for record in ledger.records.values():
@@ -65,7 +65,7 @@ class OptunaSearcher(LedgerSearcher):
     def _is_left(self) -> bool:
         return self._trials is None or len(self._ledger.records) < self._trials
 
-    def _is_done(self, name: str) -> None:
+    def _on_done(self, name: str) -> None:
         tell(self.study, self._live[name], self._ledger.records[name])
 
     def _next(self) -> str | None:

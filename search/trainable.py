@@ -130,8 +130,8 @@ class MinbertTrial(tune.Trainable):
         except ValueError:  # of a trial that the ledger lost, with its name and another configuration
             self._tell_damage(f"{self._run.state(self._name)}: of another configuration")
             return training
-        if restored.values["config"] != self._config:  # of such a trial, with the same weights
-            self._tell_damage(f"{self._run.state(self._name)}: of another configuration")
+        if (restored.values["config"], restored.values["seed"]) != (self._config, self._seed):  # with the same weights
+            self._tell_damage(f"{self._run.state(self._name)}: of another configuration or seed")
             return self._from_the_start(self._pulse)
         if restored.passed_over:
             self._tell_damage("; ".join(restored.passed_over))
@@ -183,7 +183,11 @@ class MinbertTrial(tune.Trainable):
         written from the state. Each has all of a hung trial's time."""
         assert self._pulse is not None, "a training was begun with it"
         self._pulse.beat()
-        values = {"config": self._config, "reports": [dataclasses.asdict(report) for report in self._reports]}
+        values = {
+            "config": self._config,
+            "seed": self._seed,
+            "reports": [dataclasses.asdict(report) for report in self._reports],
+        }
         training.save(self._run.state(self._name), values)
         self._pulse.beat()
         if best_of(self._reports) is report:

@@ -7,11 +7,11 @@ from ray.tune.experiment import Trial
 
 from model.data.tokens import Tokens
 from model.network.pretrained import Encoder
-from search.candidates import LedgerSearcher
 from search.cluster import log_to
 from search.halt import Cause, Halt
 from search.judge import Judge
 from search.ledger import Ledger
+from search.ledger_searcher import LedgerSearcher
 from search.resources import Shares
 from search.run_folder import RunFolder
 from search.scheduler import JudgedTrials

@@ -35,6 +35,8 @@ from model.training.precision import ConcretePrecision
 _ENCODER, _ENCODERS, _HEADS = "encoder", "encoders", "heads.safetensors"
 _CONFIG, _EVALUATION = "config.json", "evaluation.json"
 _ENSEMBLE, _MEMBERS = "ensemble.json", "members"
+MOST_COUNT = 1000
+"""Of an ensemble's member."""
 _WHOLE = f"a model folder has {_CONFIG}, {_EVALUATION}, {_HEADS} and {_ENCODER}/ or {_ENCODERS}/"
 
 
@@ -121,8 +123,9 @@ def read_members(folder: Path) -> dict[Path, int]:
     for name, count in members.items():
         if not re.fullmatch(r"\w[\w.-]*", name):  # no name leads elsewhere
             raise UserError(f"{path}: a member is called {shown(name)}; allowed are letters, digits, '_', '-' and '.'")
-        if type(count) is not int or count < 1:
-            raise UserError(f"{path}: the member {name} counts {shown(count)}; allowed is a whole number from 1")
+        if type(count) is not int or not 1 <= count <= MOST_COUNT:
+            allowed = f"a whole number from 1 to {MOST_COUNT}"
+            raise UserError(f"{path}: the member {name} counts {shown(count)}; allowed is {allowed}")
     return {member_folder(folder, name): count for name, count in members.items()}
 
 

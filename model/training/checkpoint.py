@@ -32,6 +32,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 _TENSORS, _VALUES = "state.safetensors", "state.json"
+_OUT_OF_REACH = (errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN)
+"""What a network's disk says that has lost one node: there it may be as it was, and another node can read it."""
 _CHUNK = 1 << 24
 """Bytes of a file that are read at once."""
 
@@ -144,10 +146,12 @@ def _replace(folder: Path, *, keep_before: bool) -> None:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[Path]:
-    """Whatever goes wrong inside is damage of the file at `path`."""
+    """Whatever goes wrong inside is damage of the file at `path`, but for a disk that is out of reach."""
     try:
         yield path
     except OSError as error:
+        if error.errno in _OUT_OF_REACH:
+            raise
         raise Damaged(f"{path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
         raise Damaged(f"{path}: not what was saved: {error}") from error

@@ -213,3 +213,10 @@ def test_a_damaged_description(tmp_path: Path) -> None:
 
 def test_versions_name_what_decides_the_numbers() -> None:
     assert {"python", "torch", "ray", "optuna"} <= set(versions())
+
+
+def test_a_run_is_found_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = create(tmp_path / "runs", "first")
+    monkeypatch.chdir(tmp_path)
+    assert open_run(Path("runs"), "first").path == newest_run(Path("runs")).path == run.path
+    assert run.path.is_absolute(), "Ray's processes have directories of their own"

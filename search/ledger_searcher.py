@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import Any
 
@@ -13,7 +13,7 @@ from search.halt import Halt
 from search.ledger import Ledger
 
 
-class LedgerSearcher(Searcher):
+class LedgerSearcher(Searcher, ABC):
     """Records each trial in the ledger before Ray hears of it."""
 
     error: UserError | None = None
@@ -37,7 +37,7 @@ class LedgerSearcher(Searcher):
         """The name of a new trial, which is in the ledger; None where there is an end to them after all."""
 
     @abstractmethod
-    def _is_done(self, name: str) -> None:
+    def _on_done(self, name: str) -> None:
         """Ray has let go of a trial. How it ended, if it did, is in the ledger."""
 
     def has_more(self) -> bool:
@@ -70,7 +70,7 @@ class LedgerSearcher(Searcher):
         """Ray's word that it is done with a trial. How it ended is in the ledger, where the judge wrote it. Where it
         has not, since the process that was to take it up had died before, another one is to."""
         name = self._asked.pop(trial_id)
-        self._is_done(name)
+        self._on_done(name)
         if self._ledger.records[name].state == "running":
             self._unfinished.append(name)
 
