@@ -17,6 +17,7 @@ from search.leaderboard import leaderboard_table, make_console
 from search.records import TrialRecord, winner
 from search.run_folder import RunFolder, newest_run, next_command, open_run
 
+_VALUES = ("finalists", "seeds", "prefer", "address")
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
 
@@ -40,6 +41,8 @@ class Arguments:
     comparison: Annotated[bool, tyro.conf.arg(help_behavior_hint="(default: they are)")] = True
     """With --refit: the space's points, such as the papers' configurations, are trained in the same budget, and the way
     from the best of them to the winner, step by step."""
+    skip_bad_rows: bool = False
+    """With --refit: leave out rows of test that can't be read, and count them, as --skip-bad-rows of the search did."""
     address: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
     """With --refit: a running Ray cluster to train on; this machine alone if none is given."""
     runs_dir: Path = Path("runs")
@@ -60,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
         try:
             refit_and_report(run, arguments, console)
         except KeyboardInterrupt:
-            console.print("Go on:", next_command(run), soft_wrap=True, highlight=False)
+            console.print("Go on:", _command(run, arguments), soft_wrap=True, highlight=False)
             return INTERRUPTED
     return 0
 
@@ -84,7 +87,8 @@ def show_winner(run: RunFolder, console: Console) -> None:
 def refit_and_report(run: RunFolder, arguments: Arguments, console: Console) -> None:
     """Everything that --refit does."""
     from analysis.report import write_report
-    from analysis.winner.refit import Options, refit  # with torch, which takes seconds
+    from analysis.winner.ground import Options
+    from analysis.winner.refit import refit  # with torch, which takes seconds
     from analysis.winner.tables import show
 
     options = Options(
@@ -92,7 +96,9 @@ def refit_and_report(run: RunFolder, arguments: Arguments, console: Console) -> 
         seeds=arguments.seeds,
         prefer=arguments.prefer,
         comparison=arguments.comparison,
+        skip_bad_rows=arguments.skip_bad_rows,
         address=arguments.address,
+        command=_command(run, arguments),
     )
     show(refit(run, options, console), run.info().tasks, console)
     report = write_report(run)
@@ -106,11 +112,23 @@ def _check(arguments: Arguments) -> None:
         if value < 1:
             raise UserError(f"--{name} {value}: allowed is a whole number from 1")
     if not arguments.refit:
-        for name in ("finalists", "seeds", "prefer", "comparison", "address"):
-            value = getattr(arguments, name)
-            if value != getattr(Arguments, name):
-                flag = "--no-comparison" if name == "comparison" else f"--{name} {value}"
-                raise UserError(f"{flag} has no effect without --refit")
+        for flag in _flags(arguments):
+            raise UserError(f"{flag} has no effect without --refit")
+
+
+def _flags(arguments: Arguments) -> list[str]:
+    """What was typed to change a refit."""
+    typed = [f"--{name} {value}" for name in _VALUES if (value := getattr(arguments, name)) != getattr(Arguments, name)]
+    return [
+        *typed,
+        *(["--no-comparison"] if not arguments.comparison else []),
+        *(["--skip-bad-rows"] if arguments.skip_bad_rows else []),
+    ]
+
+
+def _command(run: RunFolder, arguments: Arguments) -> str:
+    """The same command again."""
+    return " ".join([next_command(run), *_flags(arguments)])
 
 
 def _progress(records: list[TrialRecord], trials: int | None) -> str:

@@ -13,16 +13,21 @@ from analysis.statistics.selection import Contender
 from analysis.winner.results import Estimate, Peer, Retrained
 from analysis.winner.trained import Trained
 from model.data.tasks import Task
-from search.job import Job
+from search.job import Job, key_of
 from search.records import TrialRecord, best_of, is_fit
 
 POINT = "point "
 """What the source of a trial begins with that is one of the space's POINTS."""
 
 
-def finalists(records: Sequence[TrialRecord], count: int) -> list[TrialRecord]:
-    """The first `count` of a leaderboard, without those that can't win."""
-    return [record for record in records if is_fit(record)][:count]
+def distinct(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The trials of a leaderboard that can win, the first of each configuration: a search may draw one twice, and its
+    luck is to be counted once."""
+    found: dict[str, TrialRecord] = {}
+    for record in records:
+        if is_fit(record):
+            found.setdefault(key_of(record.config, record.seed), record)
+    return list(found.values())
 
 
 def points(records: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -42,7 +47,7 @@ def point_jobs(trials: Sequence[TrialRecord], seed: int) -> list[Job]:
 
 def contender(record: TrialRecord, seeds: Sequence[TrialRecord], trained: Trained) -> Contender:
     """What came of a finalist's trainings, one for each seed."""
-    sound = [one for one in seeds if is_fit(one)]
+    sound = [one for one in seeds if trained.is_sound(one)]
     shown = sound or [record]  # the search's own, where all seeds are lost
     return Contender(
         trial=record.name,
@@ -80,7 +85,7 @@ def peers(
             test_overall=interval_on_test(one, trained, tasks),
         )
         for record, one in zip(trials, anew, strict=True)
-        if is_fit(one)
+        if trained.is_sound(one)
     ]
     return sorted(found, key=lambda peer: -peer.retrained.dev.overall)
 

@@ -38,29 +38,31 @@ def _table(title: str, *columns: str) -> Table:
 
 def _finalists(finalists: Sequence[Finalist]) -> Table:
     table = _table(
-        "Finalists, trained anew (overall on dev, 95% intervals)",
+        "Finalists, trained anew (overall on dev)",
         "trial",
         "in the search",
         "mean of seeds",
-        "interval",
+        "95% interval",
         "behind the best",
+        "told apart above",
         "told apart",
         "train s",
         "parameters",
     )
     for one in finalists:
         if one.mean is None:
-            table.add_row(one.trial, f"{one.searched:.4f}", "all seeds lost", "", "", "", "", "")
+            table.add_row(one.trial, f"{one.searched:.4f}", "all seeds lost", "", "", "", "", "", "")
             continue
         seeds = f"{one.mean.value:.4f} of {len(one.seeds)}" + (f", {one.lost} lost" if one.lost else "")
-        behind = "" if one.behind is None else f"{one.behind.value:.4f} ± {one.behind.value - one.behind.low:.4f}"
+        behind = one.behind
         table.add_row(
             one.trial,
             f"{one.searched:.4f}",
             seeds,
             f"{one.mean.low:.4f} to {one.mean.high:.4f}",
-            behind,
-            "the best" if one.behind is None else "no" if one.tied else "yes",
+            "" if behind is None else f"{behind.value:.4f}",
+            "" if behind is None else f"{behind.value - behind.low:.4f}",
+            "the best" if behind is None else "no" if one.tied else "yes",
             f"{one.train_seconds:.0f}",
             parameter_count(one.trainable_parameters),
         )
@@ -69,13 +71,21 @@ def _finalists(finalists: Sequence[Finalist]) -> Table:
 
 def _on_the_choice(results: Results) -> Iterator[str]:
     selection = results.selection
-    tied = [one.trial for one in selection.finalists if one.tied and one.trial != selection.chosen]
+    tied = [one.trial for one in selection.finalists if one.tied and one.behind is not None]
     why = "the cheapest to train of those not told apart" if selection.prefer == "cheap" else "the best mean"
     yield f"Chosen: {selection.chosen}, {why}. Not told apart from the best: {', '.join(tied) or 'none other'}."
     yield (
-        f"Dev as the search saw it: {selection.searched:.4f}, the best of many on the same examples. Without the luck "
-        f"of that: {interval(selection.corrected)}."
+        "In 95 of 100 cases the finalist that truly is best is the best one here or one that is not told apart from it "
+        "(Hsu 1981, all finalists at once)."
     )
+    yield (
+        f"Dev as the search saw it: {_chosen(results).searched:.4f}, one of the best of many on the same examples; the "
+        f"search's highest: {selection.searched:.4f}. Without the luck of that: {interval(selection.corrected)}."
+    )
+
+
+def _chosen(results: Results) -> Finalist:
+    return next(one for one in results.selection.finalists if one.trial == results.selection.chosen)
 
 
 def _models(results: Results, tasks: Sequence[str]) -> Table:
@@ -125,10 +135,12 @@ def _add(
 def _on_the_models(results: Results) -> Iterator[str]:
     yield "Overall: the mean of the scores, r entering as (r + 1) / 2, as the leaderboard of 2024; 2023: r as it is."
     if results.peers:
-        yield "Below the models, the space's points, trained anew in the same budget."
+        seeds = len(_chosen(results).seeds)
+        best = f"; the single model is the best on dev of {seeds} seeds" if seeds > 1 else ""
+        yield f"Below the models, the space's points, trained anew in the same budget, one seed each{best}."
     for one in results.candidates:
         if one.gain is not None:
-            where = "on the half of dev that it was not chosen by"
+            where = "on the half of dev that the ensemble was not chosen on"
             yield f"The {one.kind} of {len(one.members)} gains {interval(one.gain)} {where}{_verdict(one)}."
     for split, by_task in results.contaminated.items():
         rows = ", ".join(f"{task} {count}" for task, count in by_task.items() if count)

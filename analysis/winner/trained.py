@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from model.network.pretrained import Encoder
 from model.training import evaluate
 from model.training.checkpoint import Damaged, load_newest
 from model.training.precision import ConcretePrecision
-from search.records import TrialRecord
+from search.job import key_of
+from search.records import TrialRecord, best_of, is_fit
 from search.run_folder import RunFolder
 
 SPLITS: tuple[Split, ...] = ("dev", "test", "student")
@@ -76,19 +78,30 @@ class Trained:
     def outputs(self, record: TrialRecord) -> Outputs:
         """What the trial's model says; kept in its folder, so that it is asked once."""
         path = self._folder.trial(record.name) / _FILE
-        found = self._read(path)
+        of = f"{self._of} epoch {best_of(record.reports).epoch} {key_of(record.config, record.seed)}"
+        found = self._read(path, of)
         if found is None:
             found = self.ask(self.model(record))
-            save_outputs(path, found, self._of)
+            save_outputs(path, found, of)
         return found
 
-    def _read(self, path: Path) -> Outputs | None:
-        if not path.exists():
+    def _read(self, path: Path, of: str) -> Outputs | None:
+        """None where there are none yet, or of another model or corpus, or none that can be read."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                if str(file[_OF]) != of:
+                    return None
+                return {
+                    split: {task.name: file[f"{task.name}.{split}"] for task in self.tokens.tasks} for split in SPLITS
+                }
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
             return None
-        with np.load(path, allow_pickle=False) as file:
-            if str(file[_OF]) != self._of:
-                return None
-            return {split: {task.name: file[f"{task.name}.{split}"] for task in self.tokens.tasks} for split in SPLITS}
+
+    def is_sound(self, record: TrialRecord) -> bool:
+        """Whether the trial neither diverged nor failed, and says something finite of every example."""
+        return is_fit(record) and all(
+            np.isfinite(array).all() for by_task in self.outputs(record).values() for array in by_task.values()
+        )
 
     def figures(self, split: Split, outputs: Outputs) -> Figures:
         """The scores of what a model said."""

@@ -150,6 +150,11 @@ def test_a_trial_that_said_itself_that_memory_ran_out_has_had_its_chance(run: Ru
     assert [retry.reason for retry in run.retries] == ["memory", "died"]
 
 
+def test_an_exception_that_a_process_gave_up_by_is_named(run: Run) -> None:
+    run.dies('ray::MinbertTrial.train() (pid=12)\n  File "a.py", line 9\nsearch.pulse.Held: another one trains it')
+    assert (run.retries[0].error.type, run.retries[0].error.message) == ("Held", "another one trains it")
+
+
 def test_a_trial_that_was_to_be_killed_and_reports_was_slow(run: Run) -> None:
     run.scheduler.will_be_killed("t001", 71.4)
     run.says(report(epoch=1))
