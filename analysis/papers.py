@@ -21,7 +21,7 @@ from analysis.published.measures import LEAST_NOISE, LEAST_TASK_NOISE, TIME_NOIS
 from model.data.tasks import CS224N
 from model.errors import UserError, reported
 from search.leaderboard import make_console
-from search.records import TrialRecord, is_fit
+from search.records import POINT, TrialRecord, is_fit
 from search.run_folder import RunFolder, RunInfo, newest_run, open_run
 
 TASKS = tuple(task.name for task in CS224N)
@@ -96,7 +96,7 @@ def compare(run: RunFolder) -> Page:
     """The papers beside `run`. Raises UserError where it has none of their configurations."""
     info = run.info()
     figures = FIGURES.get(Path(info.space).stem, FIGURES["papers"])
-    points = {f"point {name}": name for name in figures}
+    points = {f"{POINT}{name}": name for name in figures}
     trials = {points[record.source]: record for record in run.trials() if record.source in points}
     if not trials:
         raise UserError(

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from model.describe import describe
 from model.problem import Problem
+from search.records import POINT
 from search.space import Space, quiet_optuna
 
 
@@ -18,7 +19,7 @@ def dry_run(space: Space, problem: Problem, count: int, seed: int, console: Cons
         study = optuna.create_study(sampler=RandomSampler(seed=seed))
         for params in space.points.values():
             study.enqueue_trial(dict(params))
-        names = [f"point {name}" for name in space.points]
+        names = [f"{POINT}{name}" for name in space.points]
         for number in range(count):
             config = space.draw(study.ask(), problem)
             name = names[number] if number < len(names) else "drawn at random"

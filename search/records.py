@@ -148,6 +148,9 @@ class End:
     time: float = field(default_factory=time.time)
 
 
+POINT = "point "
+"""What the source of a trial begins with that is one of the space's POINTS."""
+
 TrialEvent = Suggested | Report | Decision | Retry | End
 Event = Session | SessionEnd | TrialEvent
 

@@ -28,7 +28,7 @@ from model.problem import Problem
 from search.halt import Halt
 from search.ledger import Ledger
 from search.ledger_searcher import LedgerSearcher
-from search.records import Suggested, TrialRecord
+from search.records import POINT, Suggested, TrialRecord
 from search.space import Space, quiet_optuna
 
 STARTUP_TRIALS = 7
@@ -143,4 +143,4 @@ def tell(study: optuna.Study, trial: optuna.Trial, record: TrialRecord) -> None:
 
 
 def _source(point: str) -> str:
-    return f"point {point}"
+    return f"{POINT}{point}"

@@ -104,9 +104,10 @@ def page(run: RunFolder) -> dict[str, Any]:
         "pictures": pictures(run, info, records, won, results, kept, measured),
         **_configuration(won),
         "parameters": _parameters(records, won, measured),
-        "no_importance": f"Too few trials: to say how much a parameter matters takes {LEAST_TRIALS} that drew it.",
+        "no_importance": _no_importance(measured),
         "edges": [edge.words for edge in edges(records)],
         "fronts": _fronts(records),
+        "train_seconds": train_seconds,
     }
 
 
@@ -143,15 +144,15 @@ def _tiles(
     tiles = []
     if results and kept:
         test, corrected = kept.test_overall, results.selection.corrected
+        label = "overall on test" if kept.kind == "single" else f"overall on test, {kept.kind}"
         tiles += [
-            Tile("overall on test", f"{test.value:.4f}", f"95% interval {test.low:.4f} to {test.high:.4f}"),
+            Tile(label, f"{test.value:.4f}", f"95% interval {test.low:.4f} to {test.high:.4f}"),
             Tile("dev, corrected", f"{corrected.value:.4f}", f"{corrected.low:.4f} to {corrected.high:.4f}"),
         ]
     if won and won.best:
         seen = Tile("dev, in the search", f"{won.best.overall:.4f}", f"epoch {won.best.epoch} of {won.epoch}")
-        trained = sum(report.train_seconds for report in won.reports)
         size = parameter_count(won.best.trainable_parameters)
-        tiles += [seen, Tile("parameters trained", size, f"in {wording.duration(trained)}, by {won.source}")]
+        tiles += [seen, Tile("parameters trained", size, f"in {wording.duration(train_seconds(won))}, by {won.source}")]
     epochs = sum(record.epoch for record in records)
     searched = Tile(
         "searched", wording.plural(len(records), "trial"), f"{epochs} epochs in {wording.duration(seconds)}"
@@ -210,6 +211,13 @@ def _parameters(
         )
         for one in measured
     ]
+
+
+def _no_importance(measured: Sequence[Importance]) -> str:
+    """Why there is no picture of it."""
+    if any(one.share is not None for one in measured):
+        return "No parameter shows more than chance would."
+    return f"Too few trials: to say how much a parameter matters takes {LEAST_TRIALS} that drew it."
 
 
 def _fronts(records: Sequence[TrialRecord]) -> list[tuple[str, list[TrialRecord]]]:

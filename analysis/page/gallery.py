@@ -43,8 +43,8 @@ def pictures(
         metrics = {task.name: _METRICS[task.metric] for task in _tasks(info)}
         found |= {"scores": curves.scores(won, info.tasks, metrics), "losses": curves.losses(won, info.tasks)}
         found |= _of_search(records, won, measured)
-    if results is not None and kept is not None:
-        found |= _of_refit(results, kept)
+    if won is not None and results is not None and kept is not None:
+        found |= _of_refit(results, won, kept)
         found["errors"] = _of_errors(run.path / "refit", info, kept)
     return found
 
@@ -84,10 +84,12 @@ def _tasks(info: RunInfo) -> list[Task]:
     return [task for task in CS224N if task.name in info.tasks]
 
 
-def _of_refit(results: Results, kept: Candidate) -> Pictures:
+def _of_refit(results: Results, won: TrialRecord, kept: Candidate) -> Pictures:
     selection = results.selection
+    searched = won.best.overall if won.best else None
+    moved = "the soup" if kept.kind == "soup" else "the single model"  # an ensemble has no weights of its own
     figures = [
-        Row(label="dev, as the search saw it", estimate=None, before=selection.searched),
+        Row(label="dev, as the search saw it", estimate=None, before=searched),
         Row(label="dev, corrected for selection", estimate=selection.corrected),
         Row(label=f"test, the model that is kept ({kept.kind})", estimate=kept.test_overall, strong=True),
     ]
@@ -95,8 +97,8 @@ def _of_refit(results: Results, kept: Candidate) -> Pictures:
     found: Pictures = {
         "honest": refitted.honest(figures, sorted(peers, key=_value, reverse=True)),
         "finalists": refitted.finalists(selection),
-        "drift_weights": drift.weights(results.drift),
-        "drift_outputs": drift.outputs(results.drift),
+        "drift_weights": drift.weights(results.drift, moved),
+        "drift_outputs": drift.outputs(results.drift, moved),
     }
     if results.path is not None:
         found["ablation"] = refitted.ablation(results.path)

@@ -14,7 +14,7 @@ their variance. Theirs is the variance between the trainings of a configuration,
 over the finalists, and counts with Student's t at the degrees of freedom that it has.
 
 One kind of luck stays in: each training is judged by its best epoch on dev. Where all of three epochs are equally good,
-that left the corrected score 0.002 too high (tests/analysis/test_selection.py); test figures are free of it.
+that left the corrected score 0.002 too high (tests/analysis/statistics/test_selection.py); test figures are free of it.
 """
 
 from __future__ import annotations
@@ -203,11 +203,12 @@ def _mean(luck: Luck, at: int) -> Estimate:
 
 
 def _behind(luck: Luck) -> list[Estimate | None]:
-    """How far each contender is behind the best one, None for that; told apart from it where the interval is above 0.
+    """How far each contender is behind the best one, None for that; told apart from it where `low` is above 0.
 
     Multiple comparisons with the best (Hsu 1981, Simultaneous confidence intervals for all distances from the "best"):
     the critical value is Dunnett's one-sided one with the contender itself as the control. So the contender that truly
     is best is among those not told apart in 95 of 100 cases, however many they are and whichever came out best.
+    `low` is the distance less the critical one; `high`, as far on the other side, makes no 95% interval of the two.
     """
     best = int(luck.means.argmax())
     found: list[Estimate | None] = []

@@ -1,4 +1,4 @@
-"""The way from a paper's configuration to the winner's, a change at a time, so that each one's worth can be measured.
+"""The way from one of the space's points to the winner, a change at a time, so that each one's worth can be measured.
 
 Fawcett and Hoos, Analysing differences between algorithm configurations through ablation (Journal of Heuristics 2016).
 Theirs tries every parameter next and takes the one that gains most, which takes as many trainings as there are pairs;

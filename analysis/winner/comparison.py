@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from analysis.statistics.intervals import SeedNoise
 from analysis.why import ablation
 from analysis.why.importance import importances
-from analysis.winner.finalists import POINT
 from analysis.winner.ground import Ground
 from analysis.winner.results import AblationPath
 from model.errors import UserError
 from search.job import Job
-from search.records import TrialRecord
+from search.records import POINT, TrialRecord
 from search.space import load_space
 
 MOST_STEPS = 8

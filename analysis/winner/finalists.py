@@ -10,14 +10,12 @@ from collections.abc import Sequence
 
 from analysis.statistics.intervals import metric_intervals, overall_interval
 from analysis.statistics.selection import Contender
+from analysis.why.cost import train_seconds
 from analysis.winner.results import Estimate, Peer, Retrained
 from analysis.winner.trained import Trained
 from model.data.tasks import Task
 from search.job import Job, key_of
-from search.records import TrialRecord, best_of, is_fit
-
-POINT = "point "
-"""What the source of a trial begins with that is one of the space's POINTS."""
+from search.records import POINT, TrialRecord, best_of, is_fit
 
 
 def distinct(records: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -94,8 +92,3 @@ def interval_on_test(record: TrialRecord, trained: Trained, tasks: Sequence[Task
     """A trial's overall on test, with its interval over the examples."""
     predicted = trained.predictions("test", trained.outputs(record))
     return overall_interval(tasks, metric_intervals(tasks, trained.labels("test"), predicted))
-
-
-def train_seconds(record: TrialRecord) -> float:
-    """What all its epochs took, without evaluation."""
-    return sum(report.train_seconds for report in record.reports)

@@ -108,7 +108,7 @@ class Candidate:
     members: list[str]
     """Names of retrained trials (`retrained`) or of trials of the search; with repetition, where one counts more."""
     fitted: float
-    """Overall on the half of dev that it was chosen by."""
+    """Overall on the half of dev that the ensemble was chosen on."""
     gain: Estimate | None
     """Overall on the other half, above the single model's there; None for that one."""
     kept: bool
@@ -120,7 +120,7 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Peer:
-    """One of the space's POINTS, a paper's configuration, trained to the same budget."""
+    """One of the space's POINTS, trained in the same budget, with one seed."""
 
     point: str
     retrained: Retrained
@@ -138,7 +138,7 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One configuration on the way from a paper's to the winner's, trained."""
+    """One configuration on the way from a point of the space to the winner, trained."""
 
     changes: list[Change]
     """Since the step before; none for the first one."""
@@ -152,7 +152,7 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class AblationPath:
-    """The way from the best paper's configuration to the winner's."""
+    """The way from the best of the space's POINTS to the winner, all trained with one seed."""
 
     point: str
     steps: list[Step]

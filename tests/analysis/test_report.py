@@ -13,6 +13,7 @@ import pytest
 
 from analysis.page.content import SECTIONS
 from analysis.report import main, write_report
+from analysis.why.importance import Importance
 from analysis.winner.results import read_results, write_results
 from search.run_folder import RunFolder
 from tests.analysis.staged import stage, stage_refit
@@ -197,10 +198,42 @@ def test_one_task_and_no_path(tmp_path: Path, kind: str) -> None:
     run = stage(tmp_path, 12, config=tiny_config(), tasks=(task,))
     stage_refit(run, kind=kind, path=False)
     page = page_of(run)
-    assert "There is no path" in page.sections["ablation"]
+    assert "There is no path to the winner: --no-comparison was given, or" in page.sections["ablation"]
+    assert "Of the single model: how far the weights" in page.sections["drift"], "an ensemble has no weights of its own"
     assert f"Of the model that is kept ({kind}), on test." in page.sections["errors"]
     others = {"sentiment", "paraphrase", "similarity"} - {task}
     assert not any(f"{other}:" in page.text for other in others)
+
+
+def test_what_the_search_saw_is_told_of_the_finalist_that_was_chosen(tmp_path: Path) -> None:
+    run = stage(tmp_path, 14, config=tiny_config())
+    selection = stage_refit(run, chosen=1).selection
+    best, chosen = selection.finalists[:2]
+    assert (selection.chosen, selection.searched) == (chosen.trial, best.searched)
+    page = page_of(run)
+    figures, header = page.sections["figures"], page.text.split("Honest figures")[0]
+    assert figures.count(f"{chosen.searched:.4f}") == 3, "in the picture, once for a phone, and in the table"
+    assert f"{chosen.searched:.4f}" in header
+    assert f"{best.searched:.4f}" not in figures + header
+
+
+def test_the_distance_from_the_best_stands_beside_what_luck_explains(whole: RunFolder, html: str) -> None:
+    results = read_results(whole.path / "refit")
+    assert results is not None
+    text = Page(html).sections["finalists"]
+    for one in results.selection.finalists[1:]:
+        assert one.behind is not None
+        assert f"{one.behind.value:.4f} told apart above {one.behind.value - one.behind.low:.4f}" in text
+
+
+def test_parameters_that_matter_no_more_than_chance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = stage(tmp_path, 20, config=tiny_config())
+    none = [Importance(param="head.dropout", trials=20, share=0.0, chance=0.6)]
+    monkeypatch.setattr("analysis.page.content.importances", lambda records: none)
+    assert "No parameter shows more than chance would." in page_of(run).sections["parameters"]
+    few = [Importance(param="head.dropout", trials=4, share=None, chance=None)]
+    monkeypatch.setattr("analysis.page.content.importances", lambda records: few)
+    assert "Too few trials: to say how much" in page_of(run).sections["parameters"]
 
 
 def test_nothing_that_a_user_named_is_markup(tmp_path: Path) -> None:

@@ -11,25 +11,25 @@ _CELL = 62
 """Width of a column, in CSS pixels."""
 
 
-def weights(drift: Drift) -> Picture:
-    """Layers by kinds of weight."""
+def weights(drift: Drift, model: str) -> Picture:
+    """Layers by kinds of weight; `model` says whose they are."""
     return _heat_map(
         "drift-weights",
         drift.layers,
         drift.weights,
-        reads="How far the weights of each layer moved from the pretrained ones, as a share of their size: "
-        "||after - before|| / ||before||.",
+        reads=f"Of {model}: how far the weights of each layer moved from the pretrained ones, as a share of their "
+        "size (||after - before|| / ||before||).",
     )
 
 
-def outputs(drift: Drift) -> Picture:
-    """Layers by tasks."""
+def outputs(drift: Drift, model: str) -> Picture:
+    """Layers by tasks; `model` says whose they are."""
     return _heat_map(
         "drift-outputs",
         drift.layers,
         drift.outputs,
-        reads="How far what each layer says of a token turned away from what the pretrained one says, on sentences of "
-        "dev: 1 - mean cosine.",
+        reads=f"Of {model}: how far what each layer says of a token turned away from what the pretrained one says, on "
+        "sentences of dev (1 - mean cosine).",
     )
 
 

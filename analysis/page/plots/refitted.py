@@ -71,21 +71,22 @@ def _print_value(drawing: Canvas, axes: Axes, i: int, row: Row) -> None:
 
 def honest(figures: Sequence[Row], peers: Sequence[Row]) -> Picture:
     """The winner's figures, from the search's own to test's, which is the last; below it on test the `peers`, the
-    papers' configurations."""
+    space's points."""
     rows = [*figures, *peers]
     mine = figures[-1].estimate
     assert mine is not None
     told = f"On test the winner reaches {mine.value:.4f}, 95% interval {mine.low:.4f} to {mine.high:.4f}."
     if peers:
         below = sum(row.estimate is not None and row.estimate.high < mine.low for row in peers)
-        told += f" All of it lies above the intervals of {below} of the {len(peers)} configurations of the papers."
+        told += f" All of it lies above the intervals of {below} of the space's {plural(len(peers), 'point')}."
     return drawn_twice(
         "honest",
         lambda drawing: _estimates(drawing, rows, "overall (2024)"),
         height=70 + 34 * len(rows),
         phone_height=60 + 42 * len(rows),
-        reads="A disc is an overall score, its bar the 95% interval; the diamond is what the search itself saw, picked "
-        "for being the highest, so too good to be true.",
+        reads="A disc is an overall score, its bar the 95% interval; the diamond is what the search itself saw of the "
+        "winner, picked for being high, so too good to be true."
+        + (" Below stand the space's points, one seed each." if peers else ""),
         shows=told,
     )
 
@@ -126,7 +127,7 @@ def _equals(selection: Selection) -> str:
 
 
 def ablation(path: AblationPath) -> Picture:
-    """From a paper's configuration to the winner's, each step's gain a bar from the score before to the one after."""
+    """From one of the space's points to the winner, each step's gain a bar from the score before to the one after."""
     rows = [*(_step_label(path, step) for step in path.steps), "the winner"]
     return drawn_twice(
         "ablation",

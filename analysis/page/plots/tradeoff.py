@@ -6,26 +6,30 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from analysis.page.plots.canvas import ACCENT, FAINT, INK, LIGHT, MUTED, NARROW, PAPER, Picture, beside, canvas, cut
-from analysis.why.cost import Cost, front
+from analysis.why.cost import Cost, front, full_budget
 from search.leaderboard import parameter_count
-from search.records import TrialRecord
+from search.records import POINT, TrialRecord
+
+_LEAST_RANGE = 6.0
+"""Of the axis of costs, its end over its start: it holds at least two of the ticks 1, 2, 5, 10, ..."""
 
 
 def pareto(records: Sequence[TrialRecord], won: TrialRecord, cost: Cost, name: str, unit: str) -> Picture:
     """Overall on dev of sound trials against a cost called `name`, on a logarithmic axis; `unit`: of the cost, or
     nothing."""
-    costs = {record.name: cost(record) for record in records}
-    overall = {record.name: record.best.overall for record in records if record.best}
+    drawn = _drawn(records, won)
+    costs = {record.name: cost(record) for record in drawn}
+    overall = {record.name: _overall(record) for record in drawn}
     best = [record.name for record in front(records, cost)]
     with canvas(f"pareto-{name.replace(' ', '-')}", NARROW, 300) as drawing:
         axes = drawing.axes()
         if best:
             at = [*(costs[trial] for trial in best), max(costs.values())]
             axes.step(at, [*(overall[trial] for trial in best), overall[best[-1]]], where="post", color=INK)
-        for record in sorted(records, key=lambda record: record.name in best):
+        for record in sorted(drawn, key=lambda record: record.name in best):
             place = (costs[record.name], overall[record.name])
             (dot,) = axes.plot(*place, linestyle="none", **_look(record, won, on_front=record.name in best))
             note = f"{record.name}, {record.source}: {place[1]:.4f}, {counted(place[0], unit)}, {record.state}"
@@ -33,18 +37,34 @@ def pareto(records: Sequence[TrialRecord], won: TrialRecord, cost: Cost, name: s
         for trial in _apart(best, costs, overall):  # there is none up and to the left of it but stopped ones
             beside(axes, cut(trial, 16), (costs[trial], overall[trial]), (-5, 5), color=MUTED, ha="right")
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: counted(value, "")))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.margins(0.15, 0.12)
+        cheapest, dearest = min(costs.values()), max(costs.values())
+        if dearest < cheapest * _LEAST_RANGE:
+            axes.set_xlim(cheapest / math.sqrt(_LEAST_RANGE), dearest * math.sqrt(_LEAST_RANGE))
         axes.set_xlabel(f"{name}{f' ({unit})' if unit else ''}, logarithmic")
         axes.set_ylabel("overall on dev")
         axes.set_title(name)
         return drawing.picture(
             reads="A dot is a trial, a diamond one of the space's points, the star the winner, a cross a trial that "
-            "did not have its full budget, so that its cost does not compare. The line is the Pareto front of the "
-            "others: none is both cheaper and better than one on it.",
+            "did not have its full budget, so that its cost does not compare; those that are worse than all that had "
+            "it are left out. The line is the Pareto front of the others: none is both cheaper and better than one on "
+            "it.",
             shows=_saved(best, costs, overall, unit),
         )
+
+
+def _drawn(records: Sequence[TrialRecord], won: TrialRecord) -> list[TrialRecord]:
+    """Without trials stopped so early that the others would lie in a corner."""
+    lowest = min(map(_overall, full_budget(records)), default=0.0)
+    return [record for record in records if record is won or _overall(record) >= lowest]
+
+
+def _overall(record: TrialRecord) -> float:
+    assert record.best is not None, "a sound trial has reported"
+    return record.best.overall
 
 
 def _look(record: TrialRecord, won: TrialRecord, *, on_front: bool) -> dict[str, Any]:
@@ -52,7 +72,7 @@ def _look(record: TrialRecord, won: TrialRecord, *, on_front: bool) -> dict[str,
         return {"marker": "*", "markersize": 15, "color": ACCENT, "markeredgecolor": PAPER}
     if record.state != "completed":
         return {"marker": "x", "markersize": 5, "color": FAINT}
-    marker = "D" if record.source.startswith("point ") else "o"
+    marker = "D" if record.source.startswith(POINT) else "o"
     colour = LIGHT["task0"] if on_front else FAINT
     return {"marker": marker, "markersize": 7, "color": colour, "markeredgecolor": PAPER}
 
@@ -63,9 +83,10 @@ def _saved(best: Sequence[str], costs: Mapping[str, float], overall: Mapping[str
     cheapest, dearest = best[0], best[-1]
     if cheapest == dearest:
         return f"{dearest} is the best and the cheapest of those that had their full budget."
+    ratio = f"{costs[dearest] / costs[cheapest]:.3g}"
     return (
         f"{cheapest} costs {counted(costs[cheapest], unit)} and reaches {overall[cheapest]:.4f}; the best, {dearest}, "
-        f"costs {costs[dearest] / costs[cheapest]:.3g} times as much and reaches {overall[dearest]:.4f}."
+        f"costs {'hardly more' if ratio == '1' else f'{ratio} times as much'} and reaches {overall[dearest]:.4f}."
     )
 
 
@@ -73,7 +94,7 @@ def _apart(best: Sequence[str], costs: Mapping[str, float], overall: Mapping[str
     """The names of the front, the best first, whose names don't run into one another's."""
     if not best:
         return []
-    width = math.log(max(costs.values()) / min(costs.values())) or 1.0
+    width = math.log(max(_LEAST_RANGE, max(costs.values()) / min(costs.values())))
     height = max(overall.values()) - min(overall.values()) or 1.0
     named: list[str] = []
     for trial in reversed(best):

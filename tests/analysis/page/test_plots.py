@@ -229,16 +229,22 @@ def test_importance_tells_chance_and_conditional_parameters_apart() -> None:
 
 def test_the_pareto_front_is_told() -> None:
     records = [record("t001", [0.7], seconds=100), record("t002", [0.6], seconds=10), record("t003", [0.5], seconds=50)]
-    records.append(stopped("t004", [0.65]))
+    records += [stopped("t004", [0.65]), stopped("t005", [0.45])]
     picture = tradeoff.pareto(records, records[0], train_seconds, "training time", "s")
     assert picture.shows == (
         "t002 costs 10 s and reaches 0.6000; the best, t001, costs 10 times as much and reaches 0.7000."
     )
     assert "t003, tpe: 0.5000, 50 s, completed" in notes(picture)
+    assert "t004, tpe: 0.6500, 10 s, stopped" in notes(picture)
+    assert "t005" not in "".join(notes(picture)), "worse than all that had their full budget"
     alone = tradeoff.pareto(records[:1], records[0], train_seconds, "training time", "s")
     assert alone.shows == "t001 is the best and the cheapest of those that had their full budget."
     none = tradeoff.pareto(records[3:], records[3], train_seconds, "training time", "s")
     assert none.shows == "No trial had its full budget."
+    assert len(notes(none)) == 2, "then all are drawn"
+    parameters_of = tradeoff.pareto(records, records[0], lambda one: 3.2e6 + (one.name == "t001"), "parameters", "")
+    assert "costs hardly more and reaches 0.7000." in parameters_of.shows
+    assert {"2M", "5M"} <= set(texts(parameters_of)), "the axis is wide enough for ticks"
 
 
 # What was retrained --------------------------------------------------------------------------------------------------
@@ -273,23 +279,27 @@ def test_a_path_of_one_step_is_drawn() -> None:
     assert picture.shows == "From baseline, 0.6000, to the winner, 0.6000: +0.0000."
 
 
-def test_the_winner_is_held_against_the_papers() -> None:
+def test_the_winner_is_held_against_the_points() -> None:
     rows = [
         Row(label="searched", estimate=None, before=0.75),
         Row(label="test", estimate=Estimate(0.7, 0.69, 0.71), strong=True),
     ]
     peers = [Row(label="low", estimate=Estimate(0.6, 0.5, 0.68)), Row(label="near", estimate=Estimate(0.69, 0.68, 0.7))]
-    assert refitted.honest(rows, peers).shows == (
+    picture = refitted.honest(rows, peers)
+    assert picture.shows == (
         "On test the winner reaches 0.7000, 95% interval 0.6900 to 0.7100. All of it lies above the intervals of 1 of "
-        "the 2 configurations of the papers."
+        "the space's 2 points."
     )
+    assert picture.reads.endswith("Below stand the space's points, one seed each.")
+    assert "points" not in refitted.honest(rows, []).reads
 
 
 def test_a_heat_map_leaves_out_what_is_not_there() -> None:
     moved = Drift(layers=["embeddings", "layer 1"], weights={"query": [None, 0.25], "norm": [0.0, 0.031]}, outputs={})
-    picture = drift.weights(moved)
+    picture = drift.weights(moved, "the soup")
     assert texts(picture)[-3:] == [".25", "0", ".031"]
     assert picture.shows == "Furthest: layer 1, query, 0.25; least: embeddings, norm, 0."
+    assert picture.reads.startswith("Of the soup: how far the weights")
 
 
 # Errors --------------------------------------------------------------------------------------------------------------
