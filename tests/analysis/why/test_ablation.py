@@ -23,7 +23,7 @@ from search.space import Space, load_space, quiet_optuna
 from tests.analysis.simulated import simulated_record
 from tests.support import refused, tiny_config
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PROBLEM = Problem(tasks=CS224N, num_layers=6, hidden_size=96, num_heads=4, train_size={}, dev_size={})
 ANY = 1000
 

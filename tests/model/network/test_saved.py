@@ -227,9 +227,9 @@ def test_what_is_no_model(tmp_path):
         ({"members": {}}, "members is {}; allowed is an object of names and whole numbers from 1"),
         ({"members": ["a"]}, "members is ['a']; allowed is an object of names and whole numbers from 1"),
         ({"members": {"../a": 1}}, "a member is called '../a'; allowed are letters, digits, '_', '-' and '.'"),
-        ({"members": {"a": 0}}, "the member a counts 0; allowed is a whole number from 1"),
-        ({"members": {"a": 1.5}}, "the member a counts 1.5; allowed is a whole number from 1"),
-        ({"members": {"a": True}}, "the member a counts True; allowed is a whole number from 1"),
+        ({"members": {"a": 0}}, "the member a counts 0; allowed is a whole number from 1 to 1000"),
+        ({"members": {"a": 1.5}}, "the member a counts 1.5; allowed is a whole number from 1 to 1000"),
+        ({"members": {"a": True}}, "the member a counts True; allowed is a whole number from 1 to 1000"),
     ],
 )
 def test_what_is_no_ensemble(tmp_path, values, message):
