@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from model.data.delimited import read_text, rows
 from model.data.tasks import Task
 from model.errors import UserError
 
@@ -73,10 +74,10 @@ def read_table(path: Path) -> Table:
 
     Raises UserError, with file and line, for what is no such table.
     """
-    text = _read_text(path)
+    text = read_text(path)
     header = text.partition("\n")[0]
     delimiter = "," if "," in header and "\t" not in header else "\t"
-    (_, columns), *rest = list(_rows(path, text, delimiter)) or [(1, [])]
+    (_, columns), *rest = list(rows(path, text, delimiter, "a table")) or [(1, [])]
     if not columns:
         raise UserError(f"{path}: empty; its first line names the columns")
     if not rest:
@@ -85,33 +86,3 @@ def read_table(path: Path) -> Table:
         if len(row) != len(columns):
             raise UserError(f"{path}:{line}: {len(row)} fields in a row of {len(columns)} columns")
     return Table(path, delimiter, columns, [row for _, row in rest], [line for line, _ in rest])
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except OSError as error:
-        raise UserError(f"{path}: not readable ({error.strerror})") from None
-    except UnicodeDecodeError as error:
-        line = len((error.object[: error.start] + b".").splitlines())
-        raise UserError(f"{path}:{line}: not UTF-8 text ({error.reason})") from None
-
-
-def _rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Every row that is not empty, and the line it begins in."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    line = 1
-    try:
-        for row in reader:
-            if delimiter == "\t" and any("\t" in cell and "\n" in cell for cell in row):  # it has swallowed other rows
-                raise UserError(f"{path}:{line}: a cell with tabs and line breaks; is a quote not closed?")
-            if row:
-                yield line, row
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise UserError(
-            f"{path}:{line}: not readable as a table ({error}); a cell that begins with a quote ends with one, and has "
-            "quotes doubled"
-        ) from None

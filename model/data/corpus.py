@@ -7,19 +7,18 @@ the train file, chosen by a hash of each example's id, and `train` is the rest: 
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from model.data import demo
+from model.data.delimited import read_text, rows
 from model.data.tasks import CS224N, Binary, Classes, Number, Task
 from model.errors import UserError
 
@@ -135,13 +134,14 @@ class _Folder:
         return examples
 
     def _read_file(self, path: Path, task: Task, *, labelled: bool) -> list[Example]:
-        rows = _rows(path, _read_text(path, task))
-        _, fields = next(rows, (1, []))
+        text = read_text(path, needed=f"task {task.name!r} needs it")
+        read = rows(path, text, "\t", "tab-separated text")
+        _, fields = next(read, (1, []))
         _check_header(fields, _columns(task, labelled), path)
         examples: dict[str, Example] = {}
         lines: dict[str, int] = {}
         wrong: list[str] = []
-        for line, cells in rows:
+        for line, cells in read:
             try:
                 example = _parse_row(fields, cells, task, labelled)
                 if example.id in examples:
@@ -165,36 +165,6 @@ class _BadRow(Exception):
 
 def _columns(task: Task, labelled: bool) -> tuple[str, ...]:
     return ("id", *task.sentence_columns, *((task.label_column,) if labelled else ()))
-
-
-def _read_text(path: Path, task: Task) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; task {task.name!r} needs it") from None
-    except OSError as error:
-        raise UserError(f"{path}: not readable ({error.strerror})") from None
-    except UnicodeDecodeError as error:
-        line = len((error.object[: error.start] + b".").splitlines())
-        raise UserError(f"{path}:{line}: not UTF-8 text ({error.reason})") from None
-
-
-def _rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    """Every row that is not empty, the header included, and the line it begins in."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
-    line = 1
-    try:
-        for row in reader:
-            if any("\t" in cell and ("\n" in cell or "\r" in cell) for cell in row):  # it has swallowed other rows
-                raise UserError(f"{path}:{line}: a cell with tabs and line breaks; is a quote not closed?")
-            if row:
-                yield line, row
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise UserError(
-            f"{path}:{line}: not readable as tab-separated text ({error}); "
-            "a cell that begins with a quote ends with one, and has quotes doubled"
-        ) from None
 
 
 def _check_header(fields: Sequence[str], columns: Sequence[str], path: Path) -> None:
