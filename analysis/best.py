@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 from rich.console import Console
 
+from analysis.winner.options import Options
 from model.config import TrialConfig
 from model.describe import describe
 from model.errors import UserError, reported
@@ -17,7 +18,6 @@ from search.leaderboard import leaderboard_table, make_console
 from search.records import TrialRecord, winner
 from search.run_folder import RunFolder, newest_run, next_command, open_run
 
-_VALUES = ("finalists", "seeds", "prefer", "address")
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
 
@@ -32,21 +32,11 @@ class Arguments:
     """Name of the run; the newest one if none is given."""
     refit: bool = False
     """Train the finalists anew, choose, evaluate, explain."""
-    finalists: int = 5
-    """With --refit: how many of the best trials are trained anew."""
-    seeds: int = 3
-    """With --refit: how often each of them is trained, with seeds that the search did not use."""
-    prefer: Literal["score", "cheap"] = "score"
-    """With --refit: of the finalists that can't be told apart from the best, the best or the cheapest to train."""
-    comparison: Annotated[bool, tyro.conf.arg(help_behavior_hint="(default: they are)")] = True
-    """With --refit: the space's points, such as the papers' configurations, are trained in the same budget, and the way
-    from the best of them to the winner, step by step."""
-    skip_bad_rows: bool = False
-    """With --refit: leave out rows of test that can't be read, and count them, as --skip-bad-rows of the search did."""
-    address: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
-    """With --refit: a running Ray cluster to train on; this machine alone if none is given."""
     runs_dir: Path = Path("runs")
     """Where the runs lie."""
+    options: Annotated[Options, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="with --refit")] = field(
+        default_factory=Options
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -87,48 +77,26 @@ def show_winner(run: RunFolder, console: Console) -> None:
 def refit_and_report(run: RunFolder, arguments: Arguments, console: Console) -> None:
     """Everything that --refit does."""
     from analysis.report import write_report
-    from analysis.winner.ground import Options
     from analysis.winner.refit import refit  # with torch, which takes seconds
     from analysis.winner.tables import show
 
-    options = Options(
-        finalists=arguments.finalists,
-        seeds=arguments.seeds,
-        prefer=arguments.prefer,
-        comparison=arguments.comparison,
-        skip_bad_rows=arguments.skip_bad_rows,
-        address=arguments.address,
-        command=_command(run, arguments),
-    )
-    show(refit(run, options, console), run.info().tasks, console)
+    results = refit(run, arguments.options, console, go_on=_command(run, arguments))
+    show(results, run.info().tasks, console)
     report = write_report(run)
     console.print(f"Written: {run.refit}/model, {run.refit}/predictions", soft_wrap=True, highlight=False)
     console.print(f"Report:  {report}", soft_wrap=True, highlight=False)
 
 
 def _check(arguments: Arguments) -> None:
-    for name in ("finalists", "seeds"):
-        value = getattr(arguments, name)
-        if value < 1:
-            raise UserError(f"--{name} {value}: allowed is a whole number from 1")
+    arguments.options.check()
     if not arguments.refit:
-        for flag in _flags(arguments):
+        for flag in arguments.options.flags():
             raise UserError(f"{flag} has no effect without --refit")
-
-
-def _flags(arguments: Arguments) -> list[str]:
-    """What was typed to change a refit."""
-    typed = [f"--{name} {value}" for name in _VALUES if (value := getattr(arguments, name)) != getattr(Arguments, name)]
-    return [
-        *typed,
-        *(["--no-comparison"] if not arguments.comparison else []),
-        *(["--skip-bad-rows"] if arguments.skip_bad_rows else []),
-    ]
 
 
 def _command(run: RunFolder, arguments: Arguments) -> str:
     """The same command again."""
-    return " ".join([next_command(run), *_flags(arguments)])
+    return " ".join([next_command(run), *arguments.options.flags()])
 
 
 def _progress(records: list[TrialRecord], trials: int | None) -> str:

@@ -55,7 +55,7 @@ class Judge:
     def _settle(self, report: Report) -> Action:
         """Whatever is still to be written after the trial's newest report."""
         record = self._ledger.records[report.trial]
-        if report.epoch >= self._epochs:
+        if report.epoch >= (record.epochs or self._epochs):
             self._ledger.append(End(trial=record.name, state="completed"))
             return "stop"
         decision = next((made for made in record.decisions if made.epoch == report.epoch), None)

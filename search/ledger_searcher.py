@@ -45,7 +45,7 @@ class LedgerSearcher(Searcher, ABC):
         return bool(self._unfinished) or self._is_left()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        """Ray's question for the next trial: its name, TrialConfig as a dictionary, and seed."""
+        """Ray's question for the next trial: its name, TrialConfig as a dictionary, seed and epochs."""
         if self._halt.cause is not None:
             return Searcher.FINISHED  # Ray would wait minutes for a trial where none runs
         if not self.has_more():
@@ -60,6 +60,7 @@ class LedgerSearcher(Searcher, ABC):
             "trial": name,
             "config": dict(record.config),
             "seed": record.seed,
+            "epochs": record.epochs,
             "micro_batches": 2 if out_of_memory else 1,
         }
 

@@ -7,7 +7,7 @@ it, everybody else when they read: searcher, scheduler, live table and analysis 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -54,6 +54,8 @@ class Suggested:
     """The TrialConfig they made, as a dictionary."""
     seed: int | None = None
     """Its own; None where all trials have the run's."""
+    epochs: int | None = None
+    """Ends after so many, and is the model of the last; None where it has the run's, and is that of its best."""
     time: float = field(default_factory=time.time)
 
 
@@ -165,6 +167,7 @@ class TrialRecord:
     distributions: Mapping[str, Any]
     config: Mapping[str, Any]
     seed: int | None = None
+    epochs: int | None = None
     reports: list[Report] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     retries: list[Retry] = field(default_factory=list)
@@ -178,6 +181,11 @@ class TrialRecord:
         return best_of(self.reports) if self.reports else None
 
     @property
+    def kept(self) -> Report | None:
+        """The report of the epoch whose weights are the trial's; None before there is one."""
+        return kept_of(self.reports, self.epochs)
+
+    @property
     def epoch(self) -> int:
         """Epochs reported so far."""
         return len(self.reports)
@@ -186,6 +194,14 @@ class TrialRecord:
 def best_of(reports: Iterable[Report]) -> Report:
     """The report of the highest overall, the earliest among equals."""
     return max(reports, key=lambda report: report.overall)
+
+
+def kept_of(reports: Sequence[Report], epochs: int | None) -> Report | None:
+    """The report of the epoch whose weights are kept: that of number `epochs`, or, where that is None, the best so far.
+    None before there is one."""
+    if epochs is None:
+        return best_of(reports) if reports else None
+    return next((report for report in reports if report.epoch == epochs), None)
 
 
 class History:
@@ -219,6 +235,7 @@ class History:
                     distributions=event.distributions,
                     config=event.config,
                     seed=event.seed,
+                    epochs=event.epochs,
                 )
             case Report():
                 self.trials[event.trial].reports.append(event)

@@ -1,8 +1,8 @@
 """A given list of configurations, each with a seed of its own, trained like a search's trials: spread, watched, and
 resumable.
 
-They go to a folder `retrained` inside the run's, which has a ledger, trials and a lock as the run itself has
-(search.run_folder). A configuration and seed that are there already are not trained again.
+They go to a folder inside the run's, which has a ledger, trials and a lock as the run itself has (search.run_folder). A
+configuration and seed that are there already are not trained again.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from search.run_folder import RunFolder
 
 def retrain(
     run: RunFolder,
+    folder: RunFolder,
     jobs: Sequence[Job],
     tokens: Tokens,
     encoder: Encoder,
@@ -40,15 +41,14 @@ def retrain(
     address: str | None,
     go_on: str,
 ) -> list[TrialRecord]:
-    """Trains what of `jobs` has not been trained, with the run's budget for a trial, on the cluster at `address` or on
-    this machine. All their records, in the order of the jobs: some may have diverged or failed. What failed before is
-    tried once more.
+    """Trains what of `jobs` has not been trained in `folder`, with the run's budget for a trial, on the cluster at
+    `address` or on this machine. All their records, in the order of the jobs: some may have diverged or failed. What
+    failed before is tried once more.
 
     Raises KeyboardInterrupt after an orderly Ctrl-C: the next call goes on. Raises UserError where another process does
     the same, for a machine without room, and for a full disk, naming the command `go_on`.
     """
     begun = time.monotonic()
-    folder = run.retrained
     wanted = dict[str, Job]()
     for job in jobs:
         wanted.setdefault(job.key, job)  # each once, for what it is wanted first
@@ -77,7 +77,7 @@ def _open(folder: RunFolder, stack: ExitStack, console: Console) -> None:
 
 def _newest(records: Mapping[str, TrialRecord]) -> dict[str, TrialRecord]:
     """The last trial of each training, by its key."""
-    return {key_of(record.config, record.seed): record for record in records.values()}
+    return {key_of(record): record for record in records.values()}
 
 
 def _left(jobs: Mapping[str, Job], records: Mapping[str, TrialRecord]) -> list[Job]:
@@ -138,6 +138,7 @@ class ListSearcher(LedgerSearcher):
             distributions={},
             config=dict(job.config),
             seed=job.seed,
+            epochs=job.epochs,
         )
         try:
             self._ledger.append(suggested)

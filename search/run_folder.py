@@ -12,6 +12,7 @@ runs/NAME/
         pulse           the process that trains it, and its sign of life
         events.out...   for TensorBoard
     retrained/          what was trained anew after the search (search.retrain): ledger, trials, lock and ray, as here
+    retrained-on-dev/   the same of what was trained on train and dev
     refit/              what came of that (analysis.winner.results)
     lock                who is writing to the run
     ray/                Ray's own files and log; of no use after the run
@@ -113,6 +114,11 @@ class RunFolder:
     def retrained(self) -> RunFolder:
         """The folder of what was trained anew after the search: ledger and trials, without a run.json of its own."""
         return RunFolder(self.path / "retrained")
+
+    @property
+    def retrained_on_dev(self) -> RunFolder:
+        """The same of what was trained on train and dev together."""
+        return RunFolder(self.path / "retrained-on-dev")
 
     def info(self) -> RunInfo:
         """What the run was asked to do."""

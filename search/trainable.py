@@ -22,7 +22,7 @@ from model.training.loop import Diverged, Epoch, Training, train
 from model.training.precision import Precision
 from search.failures import described, kind_of
 from search.pulse import Pulse
-from search.records import End, Report, Retry, TrialError, best_of
+from search.records import End, Report, Retry, TrialError, kept_of
 from search.run_folder import RunFolder
 
 
@@ -100,6 +100,7 @@ class MinbertTrial(tune.Trainable):
         self._name: str = config["trial"]
         self._config: dict[str, Any] = json.loads(json.dumps(config["config"]))  # as a saved state has it
         self._seed: int = self._settings.seed if config["seed"] is None else config["seed"]
+        self._epochs: int | None = config["epochs"]
         self._micro_batches: int = config["micro_batches"]
         self._reports: list[Report] = []
         self._to_tell: deque[Outcome] = deque()
@@ -136,7 +137,7 @@ class MinbertTrial(tune.Trainable):
         if restored.passed_over:
             self._tell_damage("; ".join(restored.passed_over))
         self._reports = [Report(**values) for values in restored.values["reports"]]
-        if not self._has_best(training):
+        if not self._has_kept(training):
             self._reports = []
             return self._from_the_start(self._pulse)
         self._to_tell.extend(self._reports)
@@ -157,18 +158,20 @@ class MinbertTrial(tune.Trainable):
             on_step=pulse.beat,
         )
 
-    def _has_best(self, training: Training) -> bool:
-        """Whether the weights of the best epoch are there, as they must be beside a state, or could be written from
+    def _has_kept(self, training: Training) -> bool:
+        """Whether the weights that the trial keeps are there, as they must be beside a state, or could be written from
         it."""
-        best, folder = best_of(self._reports), self._run.checkpoint(self._name)
+        kept, folder = kept_of(self._reports, self._epochs), self._run.checkpoint(self._name)
+        if kept is None:
+            return True
         try:
             # Of a later epoch than any the state knows where a newer state was damaged: that epoch comes again.
-            if load_newest(folder).values["epoch"] in (best.epoch, training.epochs_done + 1):
+            if load_newest(folder).values["epoch"] in (kept.epoch, training.epochs_done + 1):
                 return True
-            damage = f"{folder}: not the weights of epoch {best.epoch}"
+            damage = f"{folder}: not the weights of epoch {kept.epoch}"
         except (Damaged, FileNotFoundError) as error:
             damage = str(error)
-        if best.epoch == training.epochs_done:
+        if kept.epoch == training.epochs_done:
             training.save_model(folder)
             return True
         self._tell_damage(damage)
@@ -179,8 +182,8 @@ class MinbertTrial(tune.Trainable):
         self._to_tell.append(Retry(trial=self._name, reason="damaged", error=error))
 
     def _save(self, training: Training, report: Report) -> None:
-        """First the whole state, then the weights of the best epoch: where the process dies in between, they are
-        written from the state. Each has all of a hung trial's time."""
+        """First the whole state, then the weights that the trial keeps, if they are this epoch's: where the process
+        dies in between, they are written from the state. Each has all of a hung trial's time."""
         assert self._pulse is not None, "a training was begun with it"
         self._pulse.beat()
         values = {
@@ -190,7 +193,7 @@ class MinbertTrial(tune.Trainable):
         }
         training.save(self._run.state(self._name), values)
         self._pulse.beat()
-        if best_of(self._reports) is report:
+        if kept_of(self._reports, self._epochs) is report:
             training.save_model(self._run.checkpoint(self._name))
 
     def _failure(self, error: Exception) -> Outcome:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import tyro
 
-from analysis import best, papers
+from analysis import best, export, papers, predict, report
 from model.data.corpus import Corpus
 from model.network.pretrained import Encoder
 from model.problem import Problem
@@ -40,6 +40,9 @@ def test_its_space_is_a_space(tmp_path: Path, corpus: Corpus, encoder: Encoder) 
         ("search.run", Flags),
         ("analysis.best", best.Arguments),
         ("analysis.papers", papers.Arguments),
+        ("analysis.report", report.Arguments),
+        ("analysis.predict", predict.Arguments),
+        ("analysis.export", export.Arguments),
         ("model.training.pretrain", pretrain.Flags),
     ],
 )

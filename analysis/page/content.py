@@ -12,10 +12,11 @@ from typing import Any
 from analysis.page import wording
 from analysis.page.gallery import pictures
 from analysis.page.plots.parameters import Axis, shown
+from analysis.published.figures import in_paper
 from analysis.why.cost import Cost, front, train_seconds, trainable_parameters
 from analysis.why.edges import edges
 from analysis.why.importance import LEAST_TRIALS, Importance, importances
-from analysis.winner.results import Candidate, Estimate, Figures, Results, read_results
+from analysis.winner.results import Candidate, Estimate, Figures, OnTest, Results, read_results
 from model.config import TrialConfig
 from model.describe import describe
 from model.errors import UserError
@@ -73,29 +74,31 @@ class FigureRow:
     overall_2023: float | None = None
     by_task: Mapping[str, float] = dataclasses.field(default_factory=dict)
     clean: float | None = None
+    in_paper: str = ""
     strong: bool = False
 
 
 def page(run: RunFolder) -> dict[str, Any]:
     """The template's values. Raises UserError where what lies in the folder can't be read."""
     info, records = _printable(run.info()), _printable(run.trials())
-    results = _printable(read_results(run.path / "refit"))
+    results = _printable(read_results(run.refit))
     seconds = read_ledger(run.ledger).seconds_spent() if run.ledger.exists() else 0.0
     won = _winner(run, records, results)
     kept, measured = _kept(results), importances(records)
+    rows = _figure_rows(won, results, kept)
     return {
         "run": run,
         "tasks": info.tasks,
         "records": records,
         "won": won,
         "results": results,
-        "kept": kept,
+        **_kept_model(won, kept, results, rows),
         "top": winner(records),
         "sections": SECTIONS,
         "most_rows": MOST_ROWS,
         "unfinished": _unfinished(info, records),
         "tiles": _tiles(won, results, kept, records, seconds),
-        "figure_rows": _figure_rows(won, results, kept),
+        "figure_rows": rows,
         "states": wording.states(records),
         "facts": wording.facts(info, records, seconds),
         "troubles": wording.troubles(records),
@@ -126,6 +129,22 @@ def _kept(results: Results | None) -> Candidate | None:
     return None if results is None else next(one for one in results.candidates if one.kept)
 
 
+def _kept_model(
+    won: TrialRecord | None, kept: Candidate | None, results: Results | None, rows: Sequence[FigureRow]
+) -> dict[str, Any]:
+    """The model that a refit keeps, and how it is called."""
+    if won is None or kept is None or results is None:
+        return {"kept": None, "papers": False}
+    return {
+        "kept": kept,
+        "tested": results.with_dev or kept.test,
+        "won_by": wording.won_by(won.name, kept),
+        "kept_in_words": wording.kept(kept, results),
+        "members": wording.members,
+        "papers": any(row.in_paper for row in rows),
+    }
+
+
 def _unfinished(info: RunInfo, records: Sequence[TrialRecord]) -> str | None:
     """How far a run has come that has not done all that was asked; whether it still runs, its files do not say."""
     ended = sum(record.state != "running" for record in records)
@@ -143,7 +162,7 @@ def _tiles(
 ) -> list[Tile]:
     tiles = []
     if results and kept:
-        test, corrected = kept.test_overall, results.selection.corrected
+        test, corrected = (results.with_dev or kept.test).overall, results.selection.corrected
         label = "overall on test" if kept.kind == "single" else f"overall on test, {kept.kind}"
         tiles += [
             Tile(label, f"{test.value:.4f}", f"95% interval {test.low:.4f} to {test.high:.4f}"),
@@ -168,9 +187,9 @@ def _figure_rows(won: TrialRecord | None, results: Results | None, kept: Candida
         corrected = results.selection.corrected
         rows += [
             FigureRow(label="dev, corrected for selection", overall=corrected.value, interval=corrected),
-            _row(f"dev, the model that is kept ({kept.kind})", kept.dev, None),
-            _row(f"test, the model that is kept ({kept.kind})", kept.test, kept.test_overall, strong=True),
-            *(_row(f"test, {peer.point}", peer.retrained.test, peer.test_overall) for peer in results.peers),
+            _row(f"dev, the model that is kept ({kept.kind})", kept.dev),
+            _tested(f"test, {wording.kept(kept, results)}", results.with_dev or kept.test, strong=True),
+            *(_tested(f"test, {peer.point}", peer.test, in_paper=in_paper(peer.point)) for peer in results.peers),
         ]
     return rows
 
@@ -185,16 +204,18 @@ def _searched(best: Report) -> FigureRow:
     )
 
 
-def _row(label: str, figures: Figures, interval: Estimate | None, *, strong: bool = False) -> FigureRow:
+def _row(label: str, figures: Figures) -> FigureRow:
     return FigureRow(
         label=label,
         overall=figures.overall,
-        interval=interval,
         overall_2023=figures.overall_2023,
         by_task=figures.by_task,
         clean=figures.clean_overall,
-        strong=strong,
     )
+
+
+def _tested(label: str, test: OnTest, *, in_paper: str = "", strong: bool = False) -> FigureRow:
+    return dataclasses.replace(_row(label, test.figures), interval=test.overall, in_paper=in_paper, strong=strong)
 
 
 def _parameters(

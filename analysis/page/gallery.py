@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from analysis.page import wording
 from analysis.page.plots import curves, drift, errors, parameters, refitted, tradeoff
 from analysis.page.plots.canvas import Picture
 from analysis.page.plots.refitted import Row
 from analysis.why import cost
 from analysis.why.importance import Importance
-from analysis.winner.results import Candidate, Results
+from analysis.winner.results import KEPT, Candidate, Results
 from model.data.tasks import CS224N, Binary, Classes, Number, Task
 from model.errors import UserError
 from search.records import TrialRecord, is_fit
@@ -45,7 +46,7 @@ def pictures(
         found |= _of_search(records, won, measured)
     if won is not None and results is not None and kept is not None:
         found |= _of_refit(results, won, kept)
-        found["errors"] = _of_errors(run.path / "refit", info, kept)
+        found["errors"] = _of_errors(run.refit, info)
     return found
 
 
@@ -91,9 +92,11 @@ def _of_refit(results: Results, won: TrialRecord, kept: Candidate) -> Pictures:
     figures = [
         Row(label="dev, as the search saw it", estimate=None, before=searched),
         Row(label="dev, corrected for selection", estimate=selection.corrected),
-        Row(label=f"test, the model that is kept ({kept.kind})", estimate=kept.test_overall, strong=True),
+        Row(
+            label=f"test, {wording.kept(kept, results)}", estimate=(results.with_dev or kept.test).overall, strong=True
+        ),
     ]
-    peers = [Row(label=f"test, {peer.point}", estimate=peer.test_overall) for peer in results.peers]
+    peers = [Row(label=f"test, {peer.point}", estimate=peer.test.overall) for peer in results.peers]
     found: Pictures = {
         "honest": refitted.honest(figures, sorted(peers, key=_value, reverse=True)),
         "finalists": refitted.finalists(selection),
@@ -109,10 +112,9 @@ def _value(row: Row) -> float:
     return row.estimate.value if row.estimate else 0.0
 
 
-def _of_errors(refit: Path, info: RunInfo, kept: Candidate) -> list[Picture]:
+def _of_errors(refit: Path, info: RunInfo) -> list[Picture]:
     """One for each task, of the kept model on test."""
-    name = kept.members[0] if kept.kind == "single" else kept.kind
-    said, labels = _read(refit / "outputs" / f"{name}.npz"), _read(refit / "labels.npz")
+    said, labels = _read(refit / "outputs" / f"{KEPT}.npz"), _read(refit / "labels.npz")
     drawn = []
     for task in _tasks(info):
         key = f"{task.name}.test"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from analysis.winner.results import Candidate, Results
 from model.config import EncoderConfig, TaskConfig, TrialConfig
 from search.records import TrialRecord
 from search.run_folder import RunFolder, RunInfo, as_typed
@@ -73,6 +74,34 @@ def _optimization(config: TrialConfig) -> str:
         f"step sizes {part.learning_rate:.2g} (encoder) and {part.head_learning_rate:.2g} (heads), {part.schedule} "
         f"schedule, batches of {part.batch_size}{surgery}{uncertainty}"
     )
+
+
+def kept(candidate: Candidate, results: Results) -> str:
+    """What the model that is kept is."""
+    on_dev = ", trained on dev too" if results.with_dev else ""
+    return f"the model that is kept ({candidate.kind}{on_dev})"
+
+
+def won_by(trial: str, candidate: Candidate) -> str:
+    """Who won, the chosen finalist being `trial`."""
+    match candidate.kind:
+        case "single":
+            return trial
+        case "soup":
+            return f"{trial}, a soup of {plural(len(candidate.names), 'seed')},"
+        case "ensemble":
+            return f"An ensemble of {plural(len(candidate.names), 'model')}"
+
+
+def members(candidate: Candidate) -> str:
+    """A candidate's, and where they count how often."""
+    if candidate.kind != "ensemble":
+        return ", ".join(candidate.names)
+    return "; ".join(f"{task}: {_counted(counts)}" for task, counts in candidate.members.items())
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(name if count == 1 else f"{name} {count} times" for name, count in counts.items())
 
 
 def duration(seconds: float) -> str:

@@ -84,6 +84,16 @@ ADAPTER: Several = (PANDEY_BEFORE, PANDEY_AFTER)
 """Of either place: which is which is not said (spaces/papers.py)."""
 
 
+def is_of_paper(point: str) -> bool:
+    """Whether a point of that name is a configuration of spaces/papers.py."""
+    return point in FIGURES["papers"]
+
+
+def in_paper(point: str) -> str:
+    """The overall that the paper of a point of spaces/papers.py prints, and the split; empty where it prints none."""
+    return " / ".join(f"{found.overall:.4f} {found.split}" for found in FIGURES["papers"].get(point, ()))
+
+
 def _none(*points: str) -> dict[str, Several]:
     """Points of which a paper speaks without figures, and counterparts that it has not."""
     return dict.fromkeys(points, ())

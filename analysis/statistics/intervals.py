@@ -74,7 +74,7 @@ def gain(
     """How much higher a model's overall is than that of another, `above`, on the same examples.
 
     By the paired bootstrap. The interval is for the two models as they are; with `seeds`, which
-    analysis.statistics.selection.seed_noise finds, for their configurations, each trained once.
+    analysis.statistics.selection.select finds, for their configurations, each trained once.
     """
     both = resampled_overalls(tasks, labels, (predicted, above), resamples)
     value = overall_of(tasks, labels, predicted) - overall_of(tasks, labels, above)

@@ -84,8 +84,9 @@ def select(
     searched: Mapping[str, float],
     prefer: Literal["score", "cheap"],
     resamples: int = RESAMPLES,
-) -> Selection:
-    """Chooses the contender with the best mean over its seeds, or the cheapest of those not told apart from that one.
+) -> tuple[Selection, SeedNoise]:
+    """Chooses the contender with the best mean over its seeds, or the cheapest of those not told apart from that one;
+    and how much trainings of the contenders' configurations differ by their seed.
 
     `labels` are dev's. `searched` holds the highest overall on dev of every trial of the search, the contenders'
     included. Raises UserError where no contender has a seed left.
@@ -102,21 +103,14 @@ def select(
         for contender in contenders
         if not contender.seeds
     ]
-    return Selection(
+    selection = Selection(
         finalists=ranked + lost,
         chosen=alive[chosen].trial,
         prefer=prefer,
         searched=max(searched.values()),
         corrected=_corrected([contender.trial for contender in alive], luck, searched, chosen),
     )
-
-
-def seed_noise(
-    tasks: Sequence[Task], labels: Predictions, contenders: Sequence[Contender], searched: Mapping[str, float]
-) -> SeedNoise:
-    """How much trainings of the contenders' configurations differ by their seed; arguments and errors as `select`'s."""
-    luck = _luck(tasks, labels, _alive(contenders), searched, RESAMPLES)
-    return SeedNoise(max(luck.training - luck.alone, 0.0), luck.freedom)
+    return selection, SeedNoise(max(luck.training - luck.alone, 0.0), luck.freedom)
 
 
 def _alive(contenders: Sequence[Contender]) -> list[Contender]:

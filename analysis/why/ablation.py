@@ -1,4 +1,4 @@
-"""The way from one of the space's points to the winner, a change at a time, so that each one's worth can be measured.
+"""The way from a paper's configuration to the winner, a change at a time, so that each one's worth can be measured.
 
 Fawcett and Hoos, Analysing differences between algorithm configurations through ablation (Journal of Heuristics 2016).
 Theirs tries every parameter next and takes the one that gains most, which takes as many trainings as there are pairs;
@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import optuna
 
+from analysis.published.figures import is_of_paper
 from analysis.statistics.bootstrap import Predictions
 from analysis.statistics.intervals import SeedNoise, gain, overall_of
 from analysis.winner.finalists import points
@@ -23,7 +24,7 @@ from model.config import TrialConfig
 from model.data.tasks import Task
 from model.errors import UserError
 from model.problem import Problem
-from search.records import TrialRecord, is_fit, leaderboard
+from search.records import POINT, TrialRecord, is_fit, leaderboard
 from search.space import Space
 
 NOT_DRAWN = "not drawn"
@@ -52,8 +53,11 @@ class Trained:
 
 
 def best_point(records: Sequence[TrialRecord]) -> TrialRecord | None:
-    """The best of the space's POINTS; None where the run has no sound one."""
-    return next((record for record in points(leaderboard(records)) if is_fit(record)), None)
+    """The best of the papers' configurations among the space's POINTS, or of all POINTS where none is a paper's. None
+    where the run has no sound one."""
+    sound = [record for record in points(leaderboard(records)) if is_fit(record)]
+    of_papers = [record for record in sound if is_of_paper(record.source.removeprefix(POINT))]
+    return next(iter(of_papers or sound), None)
 
 
 def plan(
@@ -64,22 +68,43 @@ def plan(
     Parameters of both that differ are switched to the end's value in the given order, those that are not in it last.
     What only one of them has is there or not by the values of others, and so comes and goes with these. Where a change
     alone makes no valid configuration, those that it needs are made with it; where it makes no difference, it is made
-    with the next. Of more than `most` steps, the last ones are made as one.
+    with the next. Where there are more changes than the `most` steps, those of one part are made as one (`_grouped`).
     """
     rank = {param: place for place, param in enumerate(order)}
     differ = [param for param in start.params if param in end.params and start.params[param] != end.params[param]]
-    left = sorted(differ, key=lambda param: (rank.get(param, len(rank)), param))
+    left = _grouped(sorted(differ, key=lambda param: (rank.get(param, len(rank)), param)), most)
     mixer = _Mixer(space, problem, start.params, end.params)
     way, switched = [_checked(mixer.drawn(set()), start, space)], set[str]()
     while left:
-        group = _smallest_valid(mixer, switched, left)
+        first, *others = left
+        group = _smallest_valid(mixer, switched, first, [param for other in others for param in other])
         switched |= set(group)
-        left = [param for param in left if param not in group]
+        left = [rest for other in others if (rest := [param for param in other if param not in group])]
         waypoint = mixer.drawn(switched)
         if waypoint.config != way[-1].config:
             way.append(waypoint)
     _checked(way[-1], end, space)
-    return [*way[:most], way[-1]] if len(way) > most + 1 else way
+    return way
+
+
+def _grouped(params: Sequence[str], most: int) -> list[list[str]]:
+    """`params`, the most important first, as at most `most` groups: each by itself, as far as that goes, and of the
+    others those of one part (`head.dropout` is of `head`) together; the last parts as one where they are too many."""
+    alone: list[str] = []
+    for param in params:
+        left = [other for other in params if other not in alone and other != param]
+        if len(alone) + 1 + len(_parts(left)) > most:
+            break
+        alone.append(param)
+    groups = [[param] for param in alone] + _parts([param for param in params if param not in alone])
+    return [*groups[: most - 1], [param for group in groups[most - 1 :] for param in group]] if groups else []
+
+
+def _parts(params: Sequence[str]) -> list[list[str]]:
+    found: dict[str, list[str]] = {}
+    for param in params:
+        found.setdefault(param.partition(".")[0], []).append(param)
+    return list(found.values())
 
 
 def _checked(waypoint: Waypoint, record: TrialRecord, space: Space) -> Waypoint:
@@ -88,15 +113,15 @@ def _checked(waypoint: Waypoint, record: TrialRecord, space: Space) -> Waypoint:
     return waypoint
 
 
-def _smallest_valid(mixer: _Mixer, switched: set[str], left: Sequence[str]) -> list[str]:
-    """The first of `left`, with no more of the others than make it valid. With all of them it is the end."""
-    count = next(count for count in range(1, len(left) + 1) if mixer.is_valid(switched | set(left[:count])))
-    group = list(left[:count])
-    for param in reversed(left[1:count]):
-        without = [other for other in group if other != param]
-        if mixer.is_valid(switched | set(without)):
-            group = without
-    return group
+def _smallest_valid(mixer: _Mixer, switched: set[str], first: Sequence[str], others: Sequence[str]) -> list[str]:
+    """`first`, with no more of the others than make it valid. With all of them it is the end."""
+    valid = (i for i in range(len(others) + 1) if mixer.is_valid(switched | set(first) | set(others[:i])))
+    needed = list(others[: next(valid)])
+    for param in reversed(needed[:]):
+        without = [other for other in needed if other != param]
+        if mixer.is_valid(switched | set(first) | set(without)):
+            needed = without
+    return [*first, *needed]
 
 
 class _Mixer:

@@ -1,4 +1,4 @@
-"""What the winner is compared with: the space's POINTS in the same budget, and each change on the way from the best of
+"""What the winner is compared with: the space's POINTS in the same budget, and each change on the way from one of
 them."""
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from search.records import POINT, TrialRecord
 from search.space import load_space
 
 MOST_STEPS = 8
-"""Of the way to the winner, each of which is trained: the least important changes are made as one."""
+"""Of the way to the winner, each of which is trained."""
 
 
 def ablation_path(
     ground: Ground, records: Sequence[TrialRecord], winner: TrialRecord, seed: int, noise: SeedNoise
 ) -> AblationPath | None:
-    """The way from the best of the POINTS that differ from the winner to it, trained with `seed`. None where there is
-    none, or where one of its ends diverged or failed with that seed, and the user is told why."""
+    """The way to the winner from the best paper's configuration among the POINTS (analysis.why.ablation.best_point),
+    trained with `seed`. None where there is none, or where one of its ends diverged or failed with that seed, and the
+    user is told why."""
     start = ablation.best_point([record for record in records if record.config != winner.config])
     if start is None:
         ground.say("No path to the winner: the run has no sound point of the space but the winner.")

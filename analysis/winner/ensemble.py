@@ -5,14 +5,14 @@ fine-tuned models improves accuracy without increasing inference time (Wortsman 
 https://arxiv.org/abs/2203.05482, the uniform soup). There all models start from one head; here each seed draws its own,
 so the mean of the heads may be worse than any of them. As cheap as a single model.
 
-Ensemble: the mean of the outputs of some of a run's models, taken in one by one, each as often as it helps. Ensemble
-Selection from Libraries of Models (Caruana et al. 2004, https://doi.org/10.1145/1015330.1015432, sections 2 and 2.1).
-As dear as its members together.
+Ensemble: for each task the mean of the outputs of some of a run's models, taken in one by one, each as often as it
+helps. Ensemble Selection from Libraries of Models (Caruana et al. 2004, https://doi.org/10.1145/1015330.1015432,
+sections 2 and 2.1). As dear as its members together.
 
-The ensemble is chosen on one half of dev; on the other half each of both is judged against the single model. Neither is
-kept unless the whole 95% interval of its gain there lies above 0: what may as well be chance is not worth the compute
-of an ensemble, nor a soup's giving up the weights that were trained. All models have been picked for their scores on
-both halves, the single one most of all, which is to its advantage here.
+A soup is judged on all of dev, which it was not fitted to, and kept if it is better there: it costs nothing more, and
+the single model was picked for its score on dev, which is to that one's advantage. An ensemble is chosen on one half of
+dev and judged on the other, against the better of those two. What may as well be chance is not worth its compute: it is
+kept only where the whole 95% interval of its gain lies above 0.
 """
 
 from __future__ import annotations
@@ -24,18 +24,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from analysis.statistics.bootstrap import resampled_overalls
-from analysis.winner.results import Estimate, Kind
+from analysis.winner.results import Estimate
 from model.data.tasks import Task
-from model.training.evaluate import decide, overall, score
+from model.training.evaluate import decide
 
 ROUNDS = 25
 """Members taken in, with repetition: then the weights are multiples of 1/25 or coarser."""
+_ROUNDING = 1e-12
+"""Scores that are no further apart are equal: copies of one model are no ensemble."""
 _SEED = 0
 """Of the halves: the same data is always cut in the same way."""
 
 ByTask = Mapping[str, np.ndarray]
 """Labels, (N,); rows, (n,); or a model's outputs (model.training.evaluate.outputs): (N, classes) or (N,)."""
+Counts = Mapping[str, Mapping[str, int]]
+"""By task, then a model's name: how often its outputs count there."""
 
 
 def soup(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -48,14 +51,15 @@ def soup(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     return {name: torch.stack([state[name] for state in states]).mean(dim=0) for name in first}
 
 
-def combined(outputs: Mapping[str, ByTask], members: Sequence[str]) -> dict[str, np.ndarray]:
-    """The outputs of an ensemble: the mean over `members`, names in `outputs`, with repetition. float32.
+def combined(outputs: Mapping[str, ByTask], counts: Counts) -> dict[str, np.ndarray]:
+    """What an ensemble says of each task in `counts`: the mean of its models' `outputs`, which are by name. float32."""
+    return {task: _mean({name: outputs[name][task] for name in of_task}, of_task) for task, of_task in counts.items()}
 
-    The order of `members` makes no difference, not even in rounding."""
-    counts = sorted(Counter(members).items())
-    weights = np.array([count / len(members) for _, count in counts])
-    stacked = {task: np.stack([outputs[name][task] for name, _ in counts]) for task in outputs[members[0]]}
-    return {task: np.tensordot(weights, values, axes=1).astype(np.float32) for task, values in stacked.items()}
+
+def _mean(outputs: Mapping[str, np.ndarray], counts: Mapping[str, int]) -> np.ndarray:
+    names = sorted(counts)  # their order makes no difference, not even in rounding
+    weights = np.array([counts[name] for name in names]) / sum(counts.values())
+    return np.tensordot(weights, np.stack([outputs[name] for name in names]), axes=1).astype(np.float32)
 
 
 def halves(labels: ByTask) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -69,56 +73,40 @@ def halves(labels: ByTask) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]
     )
 
 
-def overall_on(tasks: Sequence[Task], labels: ByTask, said: ByTask, rows: ByTask) -> float:
-    """The overall of a model's outputs on `rows`."""
-    predicted, true = _decided(tasks, said, rows), _at(labels, rows)
-    return overall(tasks, {task.name: score(task.metric, predicted[task.name], true[task.name]) for task in tasks})
-
-
 def choose_members(
-    tasks: Sequence[Task], labels: ByTask, outputs: Mapping[str, ByTask], rows: ByTask, rounds: int = ROUNDS
-) -> list[str]:
-    """The members of the ensemble of `outputs`' models, by name, that is best on `rows`, with repetition. All
-    tasks have the same members.
+    task: Task, labels: np.ndarray, outputs: Mapping[str, np.ndarray], rows: np.ndarray, rounds: int = ROUNDS
+) -> dict[str, int]:
+    """The ensemble of models that is best at `task` on `rows`: how often each model counts, by name.
 
-    It grows from nothing, each time by the model with which its overall is highest, the first of equals, whether that
-    is higher than before or not; of the ensembles passed on the way, the first of the best is returned. So one member
-    alone is the best single model. Raises ValueError for outputs that are not finite.
+    `labels` are all of dev's, (N,), and `outputs` what each model says of dev. It grows from nothing, each time by the
+    model with which its score is highest, the first of equals, whether that is higher than before or not; of the
+    ensembles passed on the way, the first of the best is returned. So one member alone is the best single model. Raises
+    ValueError for outputs that are not finite.
     """
     names = list(outputs)
-    libraries = []
-    for task in tasks:
-        at = rows[task.name]
-        library = _Correlations if task.metric == "pearson" else _Accuracies
-        stacked = np.stack([outputs[name][task.name][at] for name in names])
-        if not np.isfinite(stacked).all():
-            raise ValueError(f"{task.name}: outputs that are not finite can be of no ensemble")
-        libraries.append(library(task, stacked, labels[task.name][at]))
+    stacked = np.stack([outputs[name][rows] for name in names])
+    if not np.isfinite(stacked).all():
+        raise ValueError(f"{task.name}: outputs that are not finite can be of no ensemble")
+    library = (_Correlations if task.metric == "pearson" else _Accuracies)(task, stacked, labels[rows])
     counts, members, best, size = np.zeros(len(names), dtype=np.int64), list[str](), -np.inf, 0
     for _ in range(rounds):
-        overalls = np.mean([library.scores_with_each(counts) for library in libraries], axis=0)
-        taken = int(overalls.argmax())
+        scores = library.scores_with_each(counts)
+        taken = int(scores.argmax())
         counts[taken] += 1
         members.append(names[taken])
-        if overalls[taken] > best:
-            best, size = overalls[taken], len(members)
-    return members[:size]
+        if scores[taken] > best + _ROUNDING:
+            best, size = scores[taken], len(members)
+    return dict(Counter(members[:size]))
 
 
-def gain(tasks: Sequence[Task], labels: ByTask, single: ByTask, other: ByTask, rows: ByTask) -> Estimate:
-    """How much higher the overall of `other`'s outputs is on `rows` than that of `single`'s, with its paired bootstrap
-    interval over the rows."""
-    value = overall_on(tasks, labels, other, rows) - overall_on(tasks, labels, single, rows)
-    models = [_decided(tasks, said, rows) for said in (single, other)]
-    overalls = resampled_overalls(tasks, _at(labels, rows), models)
-    low, high = np.quantile(overalls[:, 1] - overalls[:, 0], (0.025, 0.975)).tolist()
-    return Estimate(value, low, high)
+def soup_helps(gain: Estimate) -> bool:
+    """Whether to keep a soup rather than the single model that it gains so much over, on all of dev."""
+    return gain.value > 0
 
 
-def kept(gains: Mapping[Kind, Estimate]) -> Kind | None:
-    """Whose gain over the single model is the highest, of those above chance; None: the single model is kept."""
-    above: list[Kind] = [kind for kind, one in gains.items() if one.low > 0]
-    return max(above, key=lambda kind: gains[kind].value, default=None)
+def ensemble_helps(gain: Estimate) -> bool:
+    """Whether to keep an ensemble rather than the model that it gains so much over, on the half that judges."""
+    return gain.low > 0
 
 
 class _Accuracies:
@@ -152,11 +140,3 @@ class _Correlations:
         variance = (counts @ crossed + 2 * crossed + self._gram.diagonal()) * self._variance
         varies = variance > 0
         return (np.where(varies, covariance / np.sqrt(np.where(varies, variance, 1)), 0) + 1) / 2
-
-
-def _at(values: ByTask, rows: ByTask) -> dict[str, np.ndarray]:
-    return {task: array[rows[task]] for task, array in values.items()}
-
-
-def _decided(tasks: Sequence[Task], said: ByTask, rows: ByTask) -> dict[str, np.ndarray]:
-    return {task.name: decide(task, said[task.name][rows[task.name]]) for task in tasks}

@@ -8,14 +8,13 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from analysis.statistics.intervals import metric_intervals, overall_interval
 from analysis.statistics.selection import Contender
 from analysis.why.cost import train_seconds
-from analysis.winner.results import Estimate, Peer, Retrained
+from analysis.winner.results import Peer, Retrained
 from analysis.winner.trained import Trained
 from model.data.tasks import Task
 from search.job import Job, key_of
-from search.records import POINT, TrialRecord, best_of, is_fit
+from search.records import POINT, TrialRecord, is_fit
 
 
 def distinct(records: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -24,7 +23,7 @@ def distinct(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     found: dict[str, TrialRecord] = {}
     for record in records:
         if is_fit(record):
-            found.setdefault(key_of(record.config, record.seed), record)
+            found.setdefault(key_of(record), record)
     return list(found.values())
 
 
@@ -62,10 +61,11 @@ def retrained(record: TrialRecord, trained: Trained) -> Retrained:
     """A trial's figures on dev and test."""
     outputs = trained.outputs(record)
     assert record.seed is not None, "each has a seed of its own"
+    assert record.best is not None, "it was trained"
     return Retrained(
         name=record.name,
         seed=record.seed,
-        best_epoch=best_of(record.reports).epoch,
+        best_epoch=record.best.epoch,
         dev=trained.figures("dev", outputs),
         test=trained.figures("test", outputs),
     )
@@ -77,18 +77,20 @@ def peers(
     """The search's trials of POINTS and the same trained `anew`: best on dev first, without those that diverged or
     failed."""
     found = [
-        Peer(
-            point=record.source.removeprefix(POINT),
-            retrained=retrained(one, trained),
-            test_overall=interval_on_test(one, trained, tasks),
-        )
+        _peer(record.source.removeprefix(POINT), one, trained, tasks)
         for record, one in zip(trials, anew, strict=True)
         if trained.is_sound(one)
     ]
-    return sorted(found, key=lambda peer: -peer.retrained.dev.overall)
+    return sorted(found, key=lambda peer: -peer.dev.overall)
 
 
-def interval_on_test(record: TrialRecord, trained: Trained, tasks: Sequence[Task]) -> Estimate:
-    """A trial's overall on test, with its interval over the examples."""
-    predicted = trained.predictions("test", trained.outputs(record))
-    return overall_interval(tasks, metric_intervals(tasks, trained.labels("test"), predicted))
+def _peer(point: str, record: TrialRecord, trained: Trained, tasks: Sequence[Task]) -> Peer:
+    assert record.seed is not None, "each has a seed of its own"
+    outputs = trained.outputs(record)
+    return Peer(
+        point=point,
+        name=record.name,
+        seed=record.seed,
+        dev=trained.figures("dev", outputs),
+        test=trained.on_test(outputs),
+    )

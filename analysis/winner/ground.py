@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from rich.console import Console
 from rich.progress import track
 
+from analysis.winner.options import Options
 from analysis.winner.trained import Trained
 from model.data.corpus import Corpus, read_corpus
-from model.data.tokens import Tokens, tokenize
+from model.data.tokens import Tokens, tokenize, with_dev_in_train
 from model.errors import UserError
 from model.network.pretrained import Encoder, read_encoder
 from model.problem import Problem
@@ -21,26 +22,6 @@ from model.training.precision import ConcretePrecision, Precision, resolve_preci
 from search.job import Job
 from search.records import TrialRecord, is_fit
 from search.run_folder import RunFolder, RunInfo
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What a user may ask of a refit."""
-
-    finalists: int
-    """How many of the search's best trials are trained anew."""
-    seeds: int
-    """How often each."""
-    prefer: Literal["score", "cheap"]
-    """Which of the finalists that can't be told apart from the best is chosen."""
-    comparison: bool
-    """Whether the POINTS are trained in the same budget, and the way from the best of them to the winner."""
-    skip_bad_rows: bool
-    """Whether bad rows of test are left out, as where the search left out some of train and dev."""
-    address: str | None
-    """Of a Ray cluster to train on."""
-    command: str
-    """What was typed: after Ctrl-C it goes on."""
 
 
 @dataclass(frozen=True)
@@ -56,45 +37,57 @@ class Ground:
     problem: Problem
     precision: ConcretePrecision
     trained: Trained
+    trained_on_dev: Trained
+    """Where train and dev were trained on."""
     console: Console
     _tokens: Tokens
     """Of train and dev alone: all that a training is given."""
+    _go_on: str
 
     def train(self, jobs: Sequence[Job]) -> dict[str, TrialRecord]:
         """Trains what of `jobs` has not been trained, and has each sound model say what it says of dev and test. Their
         trials by the jobs' keys; what went wrong with one is told."""
+        return self._train(jobs, self.run.retrained, self.trained, self._tokens)
+
+    def train_on_dev(self, jobs: Sequence[Job]) -> dict[str, TrialRecord]:
+        """The same on train and dev together. What such a model says of dev means nothing."""
+        return self._train(jobs, self.run.retrained_on_dev, self.trained_on_dev, with_dev_in_train(self._tokens))
+
+    def _train(
+        self, jobs: Sequence[Job], folder: RunFolder, trained: Trained, tokens: Tokens
+    ) -> dict[str, TrialRecord]:
         from search.retrain import retrain  # with Ray, which takes seconds
 
-        options = self.options
         records = retrain(
             self.run,
+            folder,
             jobs,
-            self._tokens,
+            tokens,
             self.encoder,
             self.console,
-            address=options.address,
-            go_on=options.command,
+            address=self.options.address,
+            go_on=self._go_on,
         )
         for record in {record.name: record for record in records}.values():
             if not is_fit(record):
                 why = f": {record.error.type}: {record.error.message}" if record.error else ""
                 self.say(f"{record.name} ({record.source}) {record.state}{why}")
-        self._ask(records)
+        self._ask(trained, records)
         return {job.key: record for job, record in zip(jobs, records, strict=True)}
 
     def say(self, line: str) -> None:
         """Tells the user."""
         self.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
-    def _ask(self, records: Iterable[TrialRecord]) -> None:
+    def _ask(self, trained: Trained, records: Iterable[TrialRecord]) -> None:
         sound = list({record.name: record for record in records if is_fit(record)}.values())
         for record in track(sound, "Evaluating on dev and test", console=self.console, transient=True):
-            self.trained.outputs(record)
+            trained.outputs(record)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()  # the next trials need this GPU's memory
 
 
-def prepare(run: RunFolder, options: Options, console: Console) -> Ground:
+def prepare(run: RunFolder, options: Options, console: Console, go_on: str) -> Ground:
     """Reads data, now with test, and encoder. Raises UserError where they are not what the search was given."""
     info = run.info()
     skip = bool(info.skipped_rows)
@@ -111,9 +104,21 @@ def prepare(run: RunFolder, options: Options, console: Console) -> Ground:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     precision = resolve_precision(cast(Precision, info.precision), device)
     torch.set_num_threads(usable_cores())
-    trained = Trained(run, tokenize(corpus, encoder), corpus.fingerprint(), encoder, precision, device)
-    problem, tokens = Problem.of(searched, encoder.shape), tokenize(searched, encoder)
-    ground = Ground(run, info, options, corpus, encoder, problem, precision, trained, console, tokens)
+    asked = tokenize(corpus, encoder), corpus.fingerprint(), encoder, precision, device
+    ground = Ground(
+        run,
+        info,
+        options,
+        corpus,
+        encoder,
+        Problem.of(searched, encoder.shape),
+        precision,
+        Trained(run.retrained, *asked),
+        Trained(run.retrained_on_dev, *asked),
+        console,
+        tokenize(searched, encoder),
+        go_on,
+    )
     for file, skipped in corpus.skipped.items():
         ground.say(f"Left out: {skipped.count} rows of {file}, the first: {skipped.messages[0]}")
     return ground

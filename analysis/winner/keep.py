@@ -2,26 +2,81 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from analysis.statistics.intervals import metric_intervals, overall_interval
+import numpy as np
+
+from analysis.statistics.intervals import gain
 from analysis.statistics.selection import Contender
 from analysis.winner import ensemble
-from analysis.winner.results import Candidate, Estimate, Kind
+from analysis.winner.results import Candidate, Estimate, Gain, Kind
 from analysis.winner.trained import Outputs, Trained
 from model.config import TrialConfig
 from model.data.tasks import Task
 from model.network.multitask import MultitaskBert
 from model.network.pretrained import Encoder
 from model.network.saved import member_folder, write_ensemble, write_model
+from model.training.evaluate import decide
 from model.training.precision import ConcretePrecision
 from search.records import TrialRecord
 
 
+@dataclass(frozen=True)
+class Combination:
+    """One trained model, or several as one."""
+
+    kind: Kind
+    members: ensemble.Counts
+    """By task, then a member's name."""
+    records: Mapping[str, TrialRecord]
+    """Of the members at least, by name."""
+    trained: Trained
+
+    @property
+    def names(self) -> list[str]:
+        """The members, each once."""
+        return sorted({name for counts in self.members.values() for name in counts})
+
+    @cached_property
+    def outputs(self) -> Outputs:
+        """What it says of dev, test and student."""
+        if self.kind == "soup":
+            return self.trained.ask(self.model())
+        said = {name: self.trained.outputs(self.records[name]) for name in self.names}
+        if self.kind == "single":
+            return said[self.names[0]]
+        splits = said[self.names[0]].keys()
+        return {
+            split: ensemble.combined({name: outputs[split] for name, outputs in said.items()}, self.members)
+            for split in splits
+        }
+
+    def model(self) -> MultitaskBert:
+        """Of a single model or a soup: itself."""
+        assert self.kind != "ensemble", "it is several"
+        records = [self.records[name] for name in self.names]
+        weights = ensemble.soup([self.trained.weights(record) for record in records])
+        return self.trained.model(records[0], weights)
+
+    def write(self, folder: Path, encoder: Encoder, precision: ConcretePrecision) -> None:
+        """Writes it to `folder` (model.network.saved)."""
+        if self.kind != "ensemble":
+            write_model(folder, self.model(), encoder, precision)
+            return
+        for name in self.names:
+            write_model(member_folder(folder, name), self.trained.model(self.records[name]), encoder, precision)
+        write_ensemble(folder, self.members)
+
+    def configs(self) -> dict[str, TrialConfig]:
+        """The configuration of each member, by name."""
+        return {name: TrialConfig.from_dict(self.records[name].config) for name in self.names}
+
+
 class Candidates:
-    """The models that could be kept, what they say, and which one is."""
+    """The models that could be kept, and the one that is."""
 
     def __init__(
         self,
@@ -34,92 +89,68 @@ class Candidates:
         """`records` are those of the retrained trials, by name."""
         self._records, self._trained, self._tasks = records, trained, tasks
         self._labels = trained.labels("dev")
-        self._chosen_on, self._judged_on = ensemble.halves(self._labels)
-        said = {one.name: trained.outputs(records[one.name]) for each in contenders for one in each.seeds}
+        self._gains: dict[Kind, Gain] = {}
         best = max(chosen.seeds, key=lambda one: one.dev.overall)
-        self._members: dict[Kind, list[str]] = {"single": [best.name]}
-        self._outputs: dict[Kind, Outputs] = {"single": said[best.name]}
-        self._soup: MultitaskBert | None = None
+        self.single = self.kept = self._alike("single", [best.name])
+        self._found = [self.single]
         if len(chosen.seeds) > 1:
-            self._add_soup([one.name for one in chosen.seeds])
-        if len(said) > 1:
-            self._add_ensemble(said)
-        self._gains: dict[Kind, Estimate] = {kind: self._gain(kind) for kind in self._outputs if kind != "single"}
-        self.kept: Kind = ensemble.kept(self._gains) or "single"
-
-    @property
-    def kept_outputs(self) -> Outputs:
-        """What the model that is kept says."""
-        return self._outputs[self.kept]
+            soup = self._alike("soup", [one.name for one in chosen.seeds])
+            rows = {task: np.arange(len(labels)) for task, labels in self._labels.items()}
+            if ensemble.soup_helps(self._add(soup, rows)):
+                self.kept = soup
+        names = [one.name for each in contenders for one in each.seeds]
+        if len(names) > 1:
+            chosen_on, judged_on = ensemble.halves(self._labels)
+            together = self._ensemble(names, chosen_on)
+            if len(together.names) > 1 and ensemble.ensemble_helps(self._add(together, judged_on)):
+                self.kept = together
 
     @property
     def combined_outputs(self) -> dict[Kind, Outputs]:
         """What the soup and the ensemble say."""
-        return {kind: outputs for kind, outputs in self._outputs.items() if kind != "single"}
+        return {one.kind: one.outputs for one in self._found if one is not self.single}
 
     def described(self) -> list[Candidate]:
         """The candidates with all their figures."""
-        return [self._candidate(kind) for kind in self._outputs]
+        return [
+            Candidate(
+                kind=one.kind,
+                members=one.members,
+                gain=self._gains.get(one.kind),
+                kept=one is self.kept,
+                dev=self._trained.figures("dev", one.outputs),
+                test=self._trained.on_test(one.outputs),
+            )
+            for one in self._found
+        ]
 
-    def write(self, folder: Path, encoder: Encoder, precision: ConcretePrecision) -> None:
-        """Writes the model that is kept to `folder` (model.network.saved)."""
-        if self.kept == "soup":
-            assert self._soup is not None, "it was judged"
-            write_model(folder, self._soup, encoder, precision)
-        elif self.kept == "single":
-            (name,) = self._members["single"]
-            write_model(folder, self._trained.model(self._records[name]), encoder, precision)
-        else:
-            counts = Counter(self._members["ensemble"])
-            for name in counts:
-                model = self._trained.model(self._records[name])
-                write_model(member_folder(folder, name), model, encoder, precision)
-            write_ensemble(folder, counts)
+    def moved(self) -> MultitaskBert:
+        """The model that is kept; of an ensemble, which has no weights of its own, the single one."""
+        return (self.single if self.kept.kind == "ensemble" else self.kept).model()
 
-    def kept_configs(self) -> dict[str, TrialConfig]:
-        """The configuration of each member of the model that is kept, by name."""
-        return {name: TrialConfig.from_dict(self._records[name].config) for name in sorted(self._members[self.kept])}
+    def _alike(self, kind: Kind, names: Sequence[str]) -> Combination:
+        """Of members that count alike in all tasks."""
+        counts = {task.name: dict.fromkeys(names, 1) for task in self._tasks}
+        return Combination(kind, counts, self._records, self._trained)
 
-    def kept_model(self) -> MultitaskBert:
-        """The model that is kept; of an ensemble, the single one."""
-        if self.kept == "soup" and self._soup is not None:
-            return self._soup
-        return self._trained.model(self._records[self._members["single"][0]])
-
-    def _add_soup(self, names: list[str]) -> None:
-        records = [self._records[name] for name in names]
-        weights = ensemble.soup([self._trained.weights(record) for record in records])
-        self._soup = self._trained.model(records[0], weights)
-        self._members["soup"], self._outputs["soup"] = names, self._trained.ask(self._soup)
-
-    def _add_ensemble(self, said: Mapping[str, Outputs]) -> None:
-        on_dev = {name: outputs["dev"] for name, outputs in said.items()}
-        members = ensemble.choose_members(self._tasks, self._labels, on_dev, self._chosen_on)
-        if len(set(members)) == 1:
-            return  # a single model, as it is
-        self._members["ensemble"] = members
-        splits = said[members[0]].keys()
-        self._outputs["ensemble"] = {
-            split: ensemble.combined({name: outputs[split] for name, outputs in said.items()}, members)
-            for split in splits
+    def _ensemble(self, names: Sequence[str], rows: ensemble.ByTask) -> Combination:
+        said = {name: self._trained.outputs(self._records[name])["dev"] for name in names}
+        members = {
+            task.name: ensemble.choose_members(
+                task, self._labels[task.name], {name: of[task.name] for name, of in said.items()}, rows[task.name]
+            )
+            for task in self._tasks
         }
+        return Combination("ensemble", members, self._records, self._trained)
 
-    def _gain(self, kind: Kind) -> Estimate:
-        single, other = self._outputs["single"]["dev"], self._outputs[kind]["dev"]
-        return ensemble.gain(self._tasks, self._labels, single, other, self._judged_on)
-
-    def _candidate(self, kind: Kind) -> Candidate:
-        outputs, trained = self._outputs[kind], self._trained
-        labels, predicted = trained.labels("test"), trained.predictions("test", outputs)
-        by_task = metric_intervals(self._tasks, labels, predicted)
-        return Candidate(
-            kind=kind,
-            members=sorted(self._members[kind]),
-            fitted=ensemble.overall_on(self._tasks, self._labels, outputs["dev"], self._chosen_on),
-            gain=self._gains.get(kind),
-            kept=kind == self.kept,
-            dev=trained.figures("dev", outputs),
-            test=trained.figures("test", outputs),
-            test_overall=overall_interval(self._tasks, by_task),
-            test_by_task=by_task,
+    def _add(self, other: Combination, rows: ensemble.ByTask) -> Estimate:
+        """Takes in a candidate beside the one that is best so far, which it is judged against on `rows` of dev."""
+        labels = {task: values[rows[task]] for task, values in self._labels.items()}
+        predicted, above = (
+            {task.name: decide(task, one.outputs["dev"][task.name][rows[task.name]]) for task in self._tasks}
+            for one in (other, self.kept)
         )
+        gained = gain(self._tasks, labels, predicted, above)
+        self._gains[other.kind] = Gain(self.kept.kind, gained)
+        self._found.append(other)
+        return gained

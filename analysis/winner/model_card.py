@@ -6,15 +6,13 @@ trained on, how good it is on what, how to use it, and where not to trust it.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from analysis.winner.results import Candidate, Estimate
+from analysis.winner.results import Estimate, Figures, Kind, OnTest
 from model.config import TrialConfig
 from model.data.tasks import Binary, Classes, Number, Task
 from model.describe import describe
@@ -31,7 +29,12 @@ class ModelCard:
 
     run: str
     """The run's name."""
-    candidate: Candidate
+    kind: Kind
+    members: Mapping[str, Mapping[str, int]]
+    """By task, then member: see `Candidate`."""
+    dev: Figures | None
+    """None where it was trained on dev too."""
+    test: OnTest
     configs: Mapping[str, TrialConfig]
     """By member's name."""
     tasks: Sequence[Task]
@@ -39,7 +42,6 @@ class ModelCard:
     """What the run was given (RunInfo): `demo`, a folder's absolute path, or a hub id."""
     data: str
     """`demo`, or a folder's absolute path."""
-    trained_on: Literal["train", "train and dev"]
     train_size: Mapping[str, int]
     """Examples it was trained on, by task."""
     test_size: Mapping[str, int]
@@ -67,7 +69,7 @@ def write_model_card(folder: Path, card: ModelCard) -> None:
 
 def _metadata(card: ModelCard) -> str:
     """The YAML that the hub reads."""
-    test = card.candidate.test.by_task
+    test = card.test.figures.by_task
     on_hub = card.encoder != "demo" and not Path(card.encoder).is_absolute()
     data = ModelCardData(
         language="en",
@@ -93,34 +95,38 @@ def _metadata(card: ModelCard) -> str:
 
 
 def _what_it_is(card: ModelCard) -> str:
-    members = Counter(card.candidate.members)
-    match card.candidate.kind:
+    match card.kind:
         case "single":
-            return f"A single model, {card.candidate.members[0]}."
+            return f"A single model, {_listed(card.configs)}."
         case "soup":
-            return f"The mean of the weights of {len(members)} trainings of one configuration: {_listed(members)}."
+            return f"The mean of the weights of {len(card.configs)} trainings of one configuration: " + (
+                f"{_listed(card.configs)}."
+            )
         case "ensemble":
-            counts = [name if count == 1 else f"{name} ({count} times)" for name, count in sorted(members.items())]
-            return f"The mean of the outputs of {len(members)} models: {_listed(counts)}."
+            by_task = "; ".join(f"{task}, {_counted(counts)}" for task, counts in card.members.items())
+            return f"The means of the outputs of {len(card.configs)} models: for {by_task}."
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return _listed([name if count == 1 else f"{name} ({count} times)" for name, count in sorted(counts.items())])
 
 
 def _scores(card: ModelCard) -> str:
-    candidate, with_dev = card.candidate, card.trained_on == "train"
-    clean, rows = candidate.test.clean_by_task, []
+    test, dev, rows = card.test.figures, card.dev, []
     for task in card.tasks:
-        own = [_number(clean.get(task.name)), *([_number(candidate.dev.by_task[task.name])] if with_dev else [])]
+        own = [_number(test.clean_by_task.get(task.name)), *([_number(dev.by_task[task.name])] if dev else [])]
         name = f"{task.name}, {_METRIC_NAMES[task.metric]}"
-        rows.append([name, str(card.test_size[task.name]), *_interval(candidate.test_by_task[task.name]), *own])
-    own = [_number(candidate.test.clean_overall), *([_number(candidate.dev.overall)] if with_dev else [])]
-    rows.append(["overall (2024)", "", *_interval(candidate.test_overall), *own])
-    old = [_number(candidate.test.overall_2023), "", "", *([_number(candidate.dev.overall_2023)] if with_dev else [])]
+        rows.append([name, str(card.test_size[task.name]), *_interval(card.test.by_task[task.name]), *own])
+    own = [_number(test.clean_overall), *([_number(dev.overall)] if dev else [])]
+    rows.append(["overall (2024)", "", *_interval(card.test.overall), *own])
+    old = [_number(test.overall_2023), "", "", *([_number(dev.overall_2023)] if dev else [])]
     rows.append(["overall (2023)", "", *old])
-    columns = ["", "test sentences or pairs", "test", "95% interval", "test, clean", *(["dev"] if with_dev else [])]
+    columns = ["", "test sentences or pairs", "test", "95% interval", "test, clean", *(["dev"] if dev else [])]
     return (
         f"{_table(columns, rows)}\n\n"
         "Neither the search nor training was given test. Clean: without the rows that stand in train too. Overall is "
         "the mean of the scores, with (r + 1) / 2 for Pearson's r (2024) or r as it is (2023)."
-        + (" Dev was used to choose this model, and flatters it." if with_dev else "")
+        + (" Dev was used to choose this model, and flatters it." if dev else "")
     )
 
 
@@ -130,9 +136,10 @@ def _training(card: ModelCard) -> str:
     for name, config in card.configs.items():
         by_config.setdefault("\n".join(describe(config)), []).append(name)
     blocks = [f"{_listed(names)}:\n\n```\n{lines}\n```" for lines, names in by_config.items()]
+    split = "train" if card.dev else "train and dev"
     return (
-        f"Trained on {card.trained_on}: {sizes} examples. Its configuration, but for fields at their default, by "
-        "member:\n\n" + "\n\n".join(blocks)
+        f"Trained on {split}: {sizes} examples. Its configuration, but for fields at their default, by member:\n\n"
+        + "\n\n".join(blocks)
     )
 
 
@@ -160,8 +167,8 @@ def _limits(card: ModelCard) -> str:
     ]
     if any(isinstance(task.label, Number) for task in card.tasks):
         lines.append("Predicted numbers are not cut to their range.")
-    if len(set(card.candidate.members)) > 1 and card.candidate.kind == "ensemble":
-        lines.append(f"It costs as much as its {len(set(card.candidate.members))} models.")
+    if card.kind == "ensemble":
+        lines.append(f"It costs as much as its {len(card.configs)} models, of each task those that count there.")
     return "\n".join(f"- {line}" for line in lines)
 
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from analysis.winner.ensemble import combined
+from analysis.winner.ensemble import Counts, combined
 from model.data.corpus import Corpus, Split
 from model.data.tasks import CS224N, Task
 from model.data.tokens import tokenize
 from model.errors import UserError
 from model.network.multitask import MultitaskBert
 from model.network.pretrained import Encoder
-from model.network.saved import read_members, read_model, read_precision
+from model.network.saved import member_folder, read_ensemble, read_model, read_precision
 from model.training import evaluate
 from model.training.precision import ConcretePrecision
 
@@ -30,8 +30,6 @@ class Member:
     """Whose tokenizer goes with the model."""
     precision: ConcretePrecision
     """What it computes in."""
-    count: int
-    """How often its outputs count."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,8 @@ class Predictor:
 
     tasks: tuple[Task, ...]
     members: Mapping[str, Member]
+    counts: Counts
+    """How often each one's outputs count."""
 
     def outputs(
         self, corpus: Corpus, split: Split, on_batch: Callable[[], None] | None = None
@@ -49,18 +49,17 @@ class Predictor:
 
         On a CPU the same examples in the same order, and the same number of threads, give the same bits.
         """
-        said = {
-            name: evaluate.outputs(
-                member.model, tokenize(corpus, member.encoder), split, member.precision, on_batch=on_batch
-            )
-            for name, member in self.members.items()
-        }
-        return combined(said, [name for name, member in self.members.items() for _ in range(member.count)])
+        said: dict[str, dict[str, np.ndarray]] = {}
+        for name, member in self.members.items():
+            tasks = tuple(task for task in corpus.tasks if name in self.counts[task.name])
+            tokens = tokenize(replace(corpus, tasks=tasks), member.encoder)
+            said[name] = evaluate.outputs(member.model, tokens, split, member.precision, on_batch=on_batch)
+        return combined(said, {task.name: self.counts[task.name] for task in corpus.tasks})
 
     def batches(self, corpus: Corpus, split: Split) -> int:
         """How many batches `outputs` takes."""
-        of_one = sum(-(-size // evaluate.BATCH_SIZE) for size in corpus.size(split).values())
-        return of_one * len(self.members)
+        size = corpus.size(split)
+        return sum(-(-size[task.name] // evaluate.BATCH_SIZE) * len(self.counts[task.name]) for task in corpus.tasks)
 
 
 def load_predictor(folder: Path, device: torch.device) -> Predictor:
@@ -69,17 +68,25 @@ def load_predictor(folder: Path, device: torch.device) -> Predictor:
     It computes in what it was evaluated in; of fp16, which is for GPUs, a CPU makes fp32. Raises UserError, naming the
     file, where there is no such model, or not a whole one.
     """
-    members = {path.name: _load(path, count, device) for path, count in read_members(folder).items()}
-    tasks = {name: tuple(member.model.config.tasks) for name, member in members.items()}
-    first = next(iter(tasks))
-    for name, own in tasks.items():
-        if set(own) != set(tasks[first]):
-            raise UserError(f"{folder}: the member {name} has other tasks than {first}; allowed are the same ones")
-    return Predictor(tuple(task for task in CS224N if task.name in tasks[first]), members)
+    counts = read_ensemble(folder)
+    if counts is None:
+        alone = _load(folder, device)
+        return Predictor(
+            tuple(task for task in CS224N if task.name in alone.model.config.tasks),
+            {folder.name: alone},
+            {task: {folder.name: 1} for task in alone.model.config.tasks},
+        )
+    names = dict.fromkeys(name for of_task in counts.values() for name in of_task)
+    members = {name: _load(member_folder(folder, name), device) for name in names}
+    for name, member in members.items():
+        if set(member.model.config.tasks) != set(counts):
+            own, known = ", ".join(member.model.config.tasks), ", ".join(counts)
+            raise UserError(f"{folder}: the member {name} is of the tasks {own}; the ensemble is of {known}")
+    return Predictor(tuple(task for task in CS224N if task.name in counts), members, counts)
 
 
-def _load(path: Path, count: int, device: torch.device) -> Member:
+def _load(path: Path, device: torch.device) -> Member:
     model, encoder = read_model(path)
     precision = read_precision(path)
     here: ConcretePrecision = "fp32" if precision == "fp16" and device.type == "cpu" else precision
-    return Member(model.to(device), encoder, here, count)
+    return Member(model.to(device), encoder, here)

@@ -6,34 +6,35 @@ Everything is decided on dev. Test is only ever reported.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from rich.console import Console
 
-from analysis.statistics.selection import seed_noise, select
+from analysis.statistics.selection import select
 from analysis.why.drift import drift
 from analysis.winner.comparison import ablation_path
 from analysis.winner.finalists import contender, distinct, finalist_jobs, peers, point_jobs, points
-from analysis.winner.ground import Ground, Options, prepare
-from analysis.winner.keep import Candidates
+from analysis.winner.ground import Ground, prepare
+from analysis.winner.keep import Candidates, Combination
 from analysis.winner.mistakes import worst_mistakes
 from analysis.winner.model_card import ModelCard, write_model_card
+from analysis.winner.options import Options
 from analysis.winner.predictions import write_predictions
-from analysis.winner.results import Results, write_results
-from analysis.winner.trained import SPLITS, save_outputs
+from analysis.winner.results import KEPT, Results, write_results
+from analysis.winner.trained import SPLITS, Outputs, save_outputs
 from model.data.contamination import contamination
 from model.errors import UserError
-from search.records import TrialRecord
+from search.job import Job
 from search.run_folder import RunFolder
 
 
-def refit(run: RunFolder, options: Options, console: Console) -> Results:
+def refit(run: RunFolder, options: Options, console: Console, go_on: str) -> Results:
     """Trains what has not been trained, chooses, and writes the run's folder refit/ (analysis.winner.results) anew.
 
     Raises UserError where data or encoder have changed since the search, and where no trial or seed is left to choose
-    from; KeyboardInterrupt after Ctrl-C: the same command goes on where it was.
+    from; KeyboardInterrupt after Ctrl-C: the same command, `go_on`, goes on where it was.
     """
-    ground = prepare(run, options, console)
+    ground = prepare(run, options, console, go_on)
     records, tasks, trained = run.trials(), ground.corpus.tasks, ground.trained
     able = distinct(records)
     if not able:
@@ -48,65 +49,93 @@ def refit(run: RunFolder, options: Options, console: Console) -> Results:
         for record in finalists
     ]
     searched = {record.name: record.best.overall for record in able if record.best}
-    selection = select(tasks, trained.labels("dev"), contenders, searched, options.prefer)
+    selection, noise = select(tasks, trained.labels("dev"), contenders, searched, options.prefer)
     winner = next(record for record in finalists if record.name == selection.chosen)
     won = next(one for one in contenders if one.trial == winner.name)
-    path = None
-    if options.comparison:
-        noise = seed_noise(tasks, trained.labels("dev"), contenders, searched)
-        path = ablation_path(ground, records, winner, won.seeds[0].seed, noise)
+    path = ablation_path(ground, records, winner, won.seeds[0].seed, noise) if options.comparison else None
     names = {record.name: record for record in done.values()}
     candidates = Candidates(won, contenders, names, trained, tasks)
+    kept = on_dev(ground, candidates.kept) if options.with_dev else candidates.kept
     results = Results(
         selection=selection,
         candidates=candidates.described(),
+        with_dev=trained.on_test(kept.outputs) if options.with_dev else None,
         peers=peers(compared, [done[job.key] for job in point], trained, tasks),
         path=path,
-        drift=drift(candidates.kept_model(), ground.encoder, trained.tokens),
-        mistakes=worst_mistakes(ground.corpus, "test", candidates.kept_outputs["test"]),
+        drift=drift(candidates.moved(), ground.encoder, trained.tokens),
+        mistakes=worst_mistakes(ground.corpus, "test", kept.outputs["test"]),
         test_size=ground.corpus.size("test"),
         contaminated={
             split: {task: len(found.rows) for task, found in contamination(ground.corpus, split).items()}
             for split in ("dev", "test")
         },
     )
-    _write(ground, results, candidates, names.values())
+    said = {record.name: trained.outputs(record) for record in names.values() if trained.is_sound(record)}
+    _write(ground, results, kept, {**said, **candidates.combined_outputs, KEPT: kept.outputs})
     return results
 
 
-def _write(ground: Ground, results: Results, candidates: Candidates, records: Iterable[TrialRecord]) -> None:
-    """The folder refit/, whole, in place of the one before."""
-    partial, trained = ground.run.path / "refit.partial", ground.trained
+def on_dev(ground: Ground, kept: Combination) -> Combination:
+    """The same with each member trained once more, on train and dev together, for as many epochs as were best on dev:
+    with dev in train, none is left to judge an epoch by. Raises UserError where one diverges or fails."""
+    jobs = {}
+    for name in kept.names:
+        record = kept.records[name]
+        assert record.seed is not None, "each has a seed of its own"
+        assert record.best is not None, "it was trained"
+        jobs[name] = Job(record.config, record.seed, f"{name} on train and dev", epochs=record.best.epoch)
+    done = ground.train_on_dev(list(jobs.values()))
+    for name, job in jobs.items():
+        if not ground.trained_on_dev.is_sound(done[job.key]):
+            raise UserError(
+                f"{done[job.key].name}: {name} diverged or failed on train and dev; without --with-dev the model that "
+                "was trained on train is kept"
+            )
+    anew = {name: done[job.key] for name, job in jobs.items()}
+    members = {
+        task: {anew[name].name: count for name, count in counts.items()} for task, counts in kept.members.items()
+    }
+    return Combination(kept.kind, members, {record.name: record for record in anew.values()}, ground.trained_on_dev)
+
+
+def _write(ground: Ground, results: Results, kept: Combination, said: Mapping[str, Outputs]) -> None:
+    """The folder refit/, whole, in place of the one before; `said` by the name of its file."""
+    partial = ground.run.path / "refit.partial"
     shutil.rmtree(partial, ignore_errors=True)
     (partial / "outputs").mkdir(parents=True)
-    candidates.write(partial / "model", ground.encoder, ground.precision)
-    write_model_card(partial / "model", _card(ground, results, candidates))
+    kept.write(partial / "model", ground.encoder, ground.precision)
+    write_model_card(partial / "model", _card(ground, results, kept))
     write_predictions(
         partial / "predictions",
         ground.corpus,
-        {split: trained.predictions(split, candidates.kept_outputs) for split in SPLITS},
+        {split: ground.trained.predictions(split, kept.outputs) for split in SPLITS},
     )
-    for record in records:
-        if trained.is_sound(record):
-            save_outputs(partial / "outputs" / f"{record.name}.npz", trained.outputs(record))
-    for kind, outputs in candidates.combined_outputs.items():
-        save_outputs(partial / "outputs" / f"{kind}.npz", outputs)
-    trained.save_labels(partial / "labels.npz")
+    for name, outputs in said.items():
+        save_outputs(partial / "outputs" / f"{name}.npz", outputs)
+    ground.trained.save_labels(partial / "labels.npz")
     write_results(partial, results)
     shutil.rmtree(ground.run.refit, ignore_errors=True)
     partial.replace(ground.run.refit)
 
 
-def _card(ground: Ground, results: Results, candidates: Candidates) -> ModelCard:
+def _card(ground: Ground, results: Results, kept: Combination) -> ModelCard:
+    candidate = next(one for one in results.candidates if one.kept)
     return ModelCard(
         run=ground.run.name,
-        candidate=next(one for one in results.candidates if one.kept),
-        configs=candidates.kept_configs(),
+        kind=kept.kind,
+        members=kept.members,
+        dev=None if results.with_dev else candidate.dev,
+        test=results.with_dev or candidate.test,
+        configs=kept.configs(),
         tasks=ground.corpus.tasks,
         encoder=ground.info.encoder,
         data=ground.info.data,
-        trained_on="train",
-        train_size=ground.corpus.size("train"),
+        train_size=_trained_on(ground, with_dev=results.with_dev is not None),
         test_size=results.test_size,
         precision=ground.precision,
     )
+
+
+def _trained_on(ground: Ground, *, with_dev: bool) -> dict[str, int]:
+    train, dev = ground.corpus.size("train"), ground.corpus.size("dev")
+    return {task: size + (dev[task] if with_dev else 0) for task, size in train.items()}

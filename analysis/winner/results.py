@@ -2,7 +2,8 @@
 
 refit/results.json     a Results
 refit/labels.npz       TASK.SPLIT: labels; TASK.SPLIT.in_train: whether the example stands in train too
-refit/outputs/NAME.npz TASK.SPLIT: what a model says of each example of dev and test (model.training.evaluate.outputs)
+refit/outputs/NAME.npz TASK.SPLIT: what a model says of each example of dev and test (model.training.evaluate.outputs);
+                       NAME is that of a trial in `retrained`, or soup, ensemble, and kept for what lies in model/
 refit/predictions/     of the model that is kept, in the course's format
 refit/model/           the model that is kept
 """
@@ -19,6 +20,8 @@ from pydantic import TypeAdapter, ValidationError
 from model.errors import UserError
 
 FILE = "results.json"
+KEPT = "kept"
+"""The file of outputs of the model that is kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,21 +104,45 @@ Kind = Literal["single", "soup", "ensemble"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class OnTest:
+    """A model's scores on test, and their intervals over the examples."""
+
+    figures: Figures
+    overall: Estimate
+    by_task: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How much higher a candidate's overall on dev is than that of a simpler one."""
+
+    over: Kind
+    by: Estimate
+    """Of a soup on all of dev, of an ensemble on the half that it was not chosen on."""
+
+    @property
+    def above(self) -> str:
+        """What it is over, in words."""
+        return "the single model" if self.over == "single" else f"the {self.over}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Candidate:
     """A model that could be kept."""
 
     kind: Kind
-    members: list[str]
-    """Names of retrained trials (`retrained`) or of trials of the search; with repetition, where one counts more."""
-    fitted: float
-    """Overall on the half of dev that the ensemble was chosen on."""
-    gain: Estimate | None
-    """Overall on the other half, above the single model's there; None for that one."""
+    members: Mapping[str, Mapping[str, int]]
+    """By task, then name of a retrained trial: how often its outputs count there, or, in a soup, its weights."""
+    gain: Gain | None
+    """None for the single model."""
     kept: bool
     dev: Figures
-    test: Figures
-    test_overall: Estimate
-    test_by_task: Mapping[str, Estimate]
+    test: OnTest
+
+    @property
+    def names(self) -> list[str]:
+        """All its members."""
+        return sorted({name for counts in self.members.values() for name in counts})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,8 +150,11 @@ class Peer:
     """One of the space's POINTS, trained in the same budget, with one seed."""
 
     point: str
-    retrained: Retrained
-    test_overall: Estimate
+    name: str
+    """Of the trial in `retrained`, and of its file in `outputs`."""
+    seed: int
+    dev: Figures
+    test: OnTest
 
 
 @dataclass(frozen=True)
@@ -152,7 +182,7 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class AblationPath:
-    """The way from the best of the space's POINTS to the winner, all trained with one seed."""
+    """The way from one of the space's POINTS, of the papers' the best, to the winner, all trained with one seed."""
 
     point: str
     steps: list[Step]
@@ -189,6 +219,9 @@ class Results:
 
     selection: Selection
     candidates: list[Candidate]
+    with_dev: OnTest | None
+    """The model that is kept, all its members trained once more on train and dev together, each for as many epochs as
+    were best on dev: it is in `model` then. None where that was not asked for."""
     peers: list[Peer]
     path: AblationPath | None
     """None where the space has no POINTS in the run, or --no-comparison was given."""

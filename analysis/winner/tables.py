@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from analysis.winner.results import Candidate, Estimate, Figures, Finalist, Results
+from analysis.published.figures import in_paper
+from analysis.winner.results import Candidate, Estimate, Figures, Finalist, OnTest, Results
 from search.leaderboard import parameter_count
 
 
@@ -98,38 +99,51 @@ def _models(results: Results, tasks: Sequence[str]) -> Table:
         "without rows in train",
         "2023",
         *tasks,
+        *(["in its paper"] if _printed(results) else []),
     )
+    kept = results.with_dev is None
     for one in results.candidates:
-        kept = one.kept
-        members = f" of {len(one.members)}" if one.kind != "single" else ""
-        label = f"{one.kind}{members}{', kept' if kept else ''}"
-        _add(table, label, one.dev, one.test, one.test_overall, tasks, bold=kept)
+        label = _called(one) + (", kept" if one.kept and kept else "")
+        _add(table, label, one.dev, one.test, tasks, bold=one.kept and kept)
+    if results.with_dev is not None:
+        label = _called(next(one for one in results.candidates if one.kept))
+        _add(table, f"{label}, trained on dev too, kept", None, results.with_dev, tasks, bold=True)
     for peer in results.peers:
-        _add(table, peer.point, peer.retrained.dev, peer.retrained.test, peer.test_overall, tasks)
+        _add(table, peer.point, peer.dev, peer.test, tasks, printed=in_paper(peer.point))
     return table
+
+
+def _called(one: Candidate) -> str:
+    return one.kind if one.kind == "single" else f"{one.kind} of {len(one.names)}"
 
 
 def _add(
     table: Table,
     label: str,
-    dev: Figures,
-    test: Figures,
-    overall: Estimate,
+    dev: Figures | None,
+    test: OnTest,
     tasks: Sequence[str],
     *,
+    printed: str = "",
     bold: bool = False,
 ) -> None:
-    clean = "" if test.clean_overall is None else f"{test.clean_overall:.4f}"
+    figures, overall = test.figures, test.overall
     table.add_row(
         label,
-        f"{dev.overall:.4f}",
-        f"{test.overall:.4f}",
+        "" if dev is None else f"{dev.overall:.4f}",
+        f"{figures.overall:.4f}",
         f"{overall.low:.4f} to {overall.high:.4f}",
-        clean,
-        f"{test.overall_2023:.4f}",
-        *(f"{test.by_task[task]:.3f}" for task in tasks),
+        "" if figures.clean_overall is None else f"{figures.clean_overall:.4f}",
+        f"{figures.overall_2023:.4f}",
+        *(f"{figures.by_task[task]:.3f}" for task in tasks),
+        *([printed] if len(table.columns) > 6 + len(tasks) else []),
         style="bold" if bold else None,
     )
+
+
+def _printed(results: Results) -> bool:
+    """Whether a paper has printed figures of a point."""
+    return any(in_paper(peer.point) for peer in results.peers)
 
 
 def _on_the_models(results: Results) -> Iterator[str]:
@@ -138,10 +152,15 @@ def _on_the_models(results: Results) -> Iterator[str]:
         seeds = len(_chosen(results).seeds)
         best = f"; the single model is the best on dev of {seeds} seeds" if seeds > 1 else ""
         yield f"Below the models, the space's points, trained anew in the same budget, one seed each{best}."
+    if _printed(results):
+        yield "In its paper: 2024's overall of the scores that it prints, of BERT base in the paper's own budget."
     for one in results.candidates:
         if one.gain is not None:
-            where = "on the half of dev that the ensemble was not chosen on"
-            yield f"The {one.kind} of {len(one.members)} gains {interval(one.gain)} {where}{_verdict(one)}."
+            where = "dev" if one.kind == "soup" else "the half of dev that it was not chosen on"
+            by = f"{one.gain.by.value:+.4f} ({one.gain.by.low:+.4f} to {one.gain.by.high:+.4f})"
+            yield f"The {_called(one)} gains {by} over {one.gain.above} on {where}{_verdict(one)}."
+    if results.with_dev is not None:
+        yield "Trained on dev too: the one that is kept, for as many epochs as were best on dev; test alone judges it."
     for split, by_task in results.contaminated.items():
         rows = ", ".join(f"{task} {count}" for task, count in by_task.items() if count)
         if rows:
@@ -149,7 +168,12 @@ def _on_the_models(results: Results) -> Iterator[str]:
 
 
 def _verdict(one: Candidate) -> str:
-    return ": kept" if one.kept else ": not kept, for it may be chance" if one.gain and one.gain.low <= 0 else ""
+    assert one.gain is not None, "it was judged"
+    if one.kept:
+        return ": kept"
+    if one.gain.by.value <= 0:
+        return ": not kept"
+    return ": not kept, for it may be chance" if one.kind == "ensemble" else ""
 
 
 def _path(results: Results) -> Table:

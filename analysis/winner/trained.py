@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from analysis.winner.results import Figures
+from analysis.statistics.intervals import metric_intervals, overall_interval
+from analysis.winner.results import Figures, OnTest
 from model.config import TrialConfig
 from model.data.corpus import Split
 from model.data.tokens import Tokens
@@ -21,7 +22,7 @@ from model.training import evaluate
 from model.training.checkpoint import Damaged, load_newest
 from model.training.precision import ConcretePrecision
 from search.job import key_of
-from search.records import TrialRecord, best_of, is_fit
+from search.records import TrialRecord, is_fit
 from search.run_folder import RunFolder
 
 SPLITS: tuple[Split, ...] = ("dev", "test", "student")
@@ -35,11 +36,11 @@ Outputs = Mapping[Split, Mapping[str, np.ndarray]]
 
 
 class Trained:
-    """The trials in a run's folder `retrained`."""
+    """The trials in a folder inside a run's (search.retrain)."""
 
     def __init__(
         self,
-        run: RunFolder,
+        folder: RunFolder,
         tokens: Tokens,
         fingerprint: str,
         encoder: Encoder,
@@ -47,7 +48,7 @@ class Trained:
         device: torch.device,
     ) -> None:
         """`tokens` hold dev, test and student, of the corpus with that fingerprint."""
-        self._folder = run.retrained
+        self._folder = folder
         self.tokens = tokens
         self._of = f"{fingerprint} {precision} {device.type}"
         self._encoder = encoder
@@ -55,7 +56,7 @@ class Trained:
         self._device = device
 
     def weights(self, record: TrialRecord) -> dict[str, Tensor]:
-        """The trained weights of the trial's best epoch. Raises UserError where they are not what was saved."""
+        """The trained weights that the trial kept. Raises UserError where they are not what was saved."""
         folder = self._folder.checkpoint(record.name)
         try:
             return load_newest(folder).tensors
@@ -78,7 +79,8 @@ class Trained:
     def outputs(self, record: TrialRecord) -> Outputs:
         """What the trial's model says; kept in its folder, so that it is asked once."""
         path = self._folder.trial(record.name) / _FILE
-        of = f"{self._of} epoch {best_of(record.reports).epoch} {key_of(record.config, record.seed)}"
+        assert record.kept is not None, "it was trained"
+        of = f"{self._of} epoch {record.kept.epoch} {key_of(record)}"
         found = self._read(path, of)
         if found is None:
             found = self.ask(self.model(record))
@@ -114,6 +116,12 @@ class Trained:
             clean_by_task=clean,
             clean_overall=evaluate.clean_overall(tokens.tasks, clean),
         )
+
+    def on_test(self, outputs: Outputs) -> OnTest:
+        """The scores on test of what a model said, and their intervals."""
+        tasks = self.tokens.tasks
+        by_task = metric_intervals(tasks, self.labels("test"), self.predictions("test", outputs))
+        return OnTest(figures=self.figures("test", outputs), overall=overall_interval(tasks, by_task), by_task=by_task)
 
     def predictions(self, split: Split, outputs: Outputs) -> dict[str, np.ndarray]:
         """What a model's outputs come to, by task."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -72,6 +72,27 @@ def tokenize(corpus: Corpus, encoder: Encoder) -> Tokens:
     return Tokens(
         corpus.tasks, splits, vocab["[CLS]"], vocab["[SEP]"], vocab["[PAD]"], max_length=encoder.shape.max_positions
     )
+
+
+def with_dev_in_train(tokens: Tokens) -> Tokens:
+    """The same with dev's examples in train as well, after its own; of dev none is clean any more."""
+    return replace(tokens, splits={name: _with_dev(splits) for name, splits in tokens.splits.items()})
+
+
+def _with_dev(splits: Mapping[Split, TokenizedSplit]) -> dict[Split, TokenizedSplit]:
+    train, dev = splits["train"], splits["dev"]
+    sentences = tuple(_joined(*both) for both in zip(train.sentences, dev.sentences, strict=True))
+    labels = np.concatenate([train.labels, dev.labels])
+    return {
+        **splits,
+        "train": TokenizedSplit(sentences, labels, np.zeros(len(labels), dtype=bool)),
+        "dev": replace(dev, in_train=np.ones(len(dev), dtype=bool)),
+    }
+
+
+def _joined(first: Ragged, second: Ragged) -> Ragged:
+    starts = np.concatenate([first.starts, second.starts[1:] + first.starts[-1]])
+    return Ragged(np.concatenate([first.ids, second.ids]), starts)
 
 
 def _tokenize(tokenizer: Tokenizer, corpus: Corpus, task: Task, split: Split) -> TokenizedSplit:

@@ -7,7 +7,8 @@ evaluation.json     the precision that its scores were computed in, and that it 
 
 Where each task has its own copy of the top layers, each has its own folder, a whole encoder: encoders/sentiment/, ...
 
-An ensemble is a folder of such folders, members/NAME/, and ensemble.json: by member, how often its outputs count.
+An ensemble is a folder of such folders, members/NAME/, and ensemble.json: by task, then member, how often its outputs
+count.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ _CONFIG, _EVALUATION = "config.json", "evaluation.json"
 _ENSEMBLE, _MEMBERS = "ensemble.json", "members"
 MOST_COUNT = 1000
 """Of an ensemble's member."""
+_KNOWN = tuple(task.name for task in CS224N)
 _WHOLE = f"a model folder has {_CONFIG}, {_EVALUATION}, {_HEADS} and {_ENCODER}/ or {_ENCODERS}/"
 
 
@@ -99,18 +101,19 @@ def member_folder(folder: Path, name: str) -> Path:
     return folder / _MEMBERS / name
 
 
-def write_ensemble(folder: Path, members: Mapping[str, int]) -> None:
-    """Makes an ensemble of models that lie in their `member_folder`: by name, how often each one's outputs count."""
-    _write_json(folder / _ENSEMBLE, {"members": dict(members)})
+def write_ensemble(folder: Path, members: Mapping[str, Mapping[str, int]]) -> None:
+    """Makes an ensemble of models that lie in their `member_folder`: by task, then name, how often each one's outputs
+    count."""
+    _write_json(folder / _ENSEMBLE, {"members": {task: dict(counts) for task, counts in members.items()}})
 
 
-def read_members(folder: Path) -> dict[Path, int]:
-    """The model folders that what lies in `folder` predicts with, and how often each one's outputs count: itself,
-    once, where it is a model; its members where it is an ensemble. Raises UserError where it is neither."""
+def read_ensemble(folder: Path) -> dict[str, dict[str, int]] | None:
+    """What `write_ensemble` was given; None where a single model lies in `folder`. Raises UserError where there is
+    neither."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; allowed is one with a trained model, such as runs/NAME/refit/model")
     if (folder / _CONFIG).is_file():
-        return {folder: 1}
+        return None
     path = folder / _ENSEMBLE
     if not path.is_file():
         raise UserError(
@@ -119,14 +122,23 @@ def read_members(folder: Path) -> dict[Path, int]:
         )
     members = read_json(path).get("members")
     if not isinstance(members, dict) or not members:
-        raise UserError(f"{path}: members is {shown(members)}; allowed is an object of names and whole numbers from 1")
-    for name, count in members.items():
+        raise UserError(f"{path}: members is {shown(members)}; allowed is an object of tasks")
+    for task, counts in members.items():
+        if task not in _KNOWN:
+            raise UserError(f"{path}: there is no task {shown(task)}; allowed are {', '.join(_KNOWN)}")
+        _check_counts(f"{path}: {task}", counts)
+    return members
+
+
+def _check_counts(where: str, counts: object) -> None:
+    if not isinstance(counts, dict) or not counts:
+        raise UserError(f"{where} has {shown(counts)}; allowed is an object of members and whole numbers from 1")
+    for name, count in counts.items():
         if not re.fullmatch(r"\w[\w.-]*", name):  # no name leads elsewhere
-            raise UserError(f"{path}: a member is called {shown(name)}; allowed are letters, digits, '_', '-' and '.'")
+            raise UserError(f"{where} has a member {shown(name)}; allowed are letters, digits, '_', '-' and '.'")
         if type(count) is not int or not 1 <= count <= MOST_COUNT:
             allowed = f"a whole number from 1 to {MOST_COUNT}"
-            raise UserError(f"{path}: the member {name} counts {shown(count)}; allowed is {allowed}")
-    return {member_folder(folder, name): count for name, count in members.items()}
+            raise UserError(f"{where}: the member {name} counts {shown(count)}; allowed is {allowed}")
 
 
 def _read_config(path: Path) -> tuple[TrialConfig, tuple[Task, ...]]:
@@ -135,10 +147,9 @@ def _read_config(path: Path) -> tuple[TrialConfig, tuple[Task, ...]]:
         config = TrialConfig.from_dict(values)
     except ValueError as error:
         raise UserError(f"{path}: not a model's configuration: {error}") from None
-    known = [task.name for task in CS224N]
     for name in config.tasks:
-        if name not in known:
-            raise UserError(f"{path}: there is no task {shown(name)}; allowed are {', '.join(known)}")
+        if name not in _KNOWN:
+            raise UserError(f"{path}: there is no task {shown(name)}; allowed are {', '.join(_KNOWN)}")
     return config, tuple(task for task in CS224N if task.name in config.tasks)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from analysis.winner.results import (
+    KEPT,
     AblationPath,
     Candidate,
     Change,
@@ -17,7 +18,9 @@ from analysis.winner.results import (
     Estimate,
     Figures,
     Finalist,
+    Gain,
     Mistake,
+    OnTest,
     Peer,
     Results,
     Retrained,
@@ -183,22 +186,29 @@ def _metric(task: str, overall: float) -> float:
     return {"sentiment": overall - 0.28, "paraphrase": overall + 0.1}.get(task, 2 * (overall + 0.18) - 1)
 
 
-def stage_refit(run: RunFolder, *, kind: str = "soup", path: bool = True, chosen: int = 0) -> Results:
+def stage_refit(
+    run: RunFolder, *, kind: str = "soup", path: bool = True, chosen: int = 0, with_dev: bool = False
+) -> Results:
     """What a refit of `run` would have written; `chosen` is the place of the finalist that was."""
     tasks, records = run.info().tasks, [record for record in run.trials() if is_fit(record)]
     folder = run.path / "refit"
     (folder / "outputs").mkdir(parents=True, exist_ok=True)
-    results = results_of(tasks, records, kind=kind, path=path, chosen=chosen)
+    results = results_of(tasks, records, kind=kind, path=path, chosen=chosen, with_dev=with_dev)
     write_results(folder, results)
     said, labels = _outputs(tasks)
-    kept = next(one for one in results.candidates if one.kept)
-    np.savez(folder / "outputs" / f"{kept.members[0] if kind == 'single' else kind}.npz", **said)
+    np.savez(folder / "outputs" / f"{KEPT}.npz", **said)
     np.savez(folder / "labels.npz", **labels)
     return results
 
 
 def results_of(
-    tasks: Sequence[str], records: Sequence[TrialRecord], *, kind: str, path: bool, chosen: int = 0
+    tasks: Sequence[str],
+    records: Sequence[TrialRecord],
+    *,
+    kind: str,
+    path: bool,
+    chosen: int = 0,
+    with_dev: bool = False,
 ) -> Results:
     """Of drawn numbers, near to what such runs come to."""
     rng = np.random.default_rng(3)
@@ -206,9 +216,19 @@ def results_of(
     won = finalists[chosen]
     best = won.seeds[0]
     candidates = [
-        _candidate("single", [best.name], None, 0.7289, 0.7312, kind, tasks),
-        _candidate("soup", [seed.name for seed in won.seeds], _near(0.0031, 0.004), 0.7331, 0.7356, kind, tasks),
-        _candidate("ensemble", [best.name, "t002", "t002"], _near(0.0052, 0.005), 0.7402, 0.737, kind, tasks),
+        _candidate("single", {best.name: 1}, None, 0.7289, 0.7312, kind, tasks),
+        _candidate(
+            "soup",
+            {seed.name: 1 for seed in won.seeds},
+            Gain("single", _near(0.0031, 0.004)),
+            0.7331,
+            0.7356,
+            kind,
+            tasks,
+        ),
+        _candidate(
+            "ensemble", {best.name: 1, "t002": 2}, Gain("soup", _near(0.0052, 0.005)), 0.7402, 0.737, kind, tasks
+        ),
     ]
     return Results(
         selection=Selection(
@@ -219,11 +239,14 @@ def results_of(
             corrected=_near(won.searched - 0.009, 0.011),
         ),
         candidates=candidates,
+        with_dev=_tested(0.7411, tasks) if with_dev else None,
         peers=[
             Peer(
                 point=point,
-                retrained=_retrained(f"peer-{point}", 1, value, tasks),
-                test_overall=_near(value - 0.004, 0.01),
+                name=f"peer-{point}",
+                seed=1,
+                dev=_figures(value, tasks),
+                test=_tested(value - 0.004, tasks),
             )
             for point, value in zip(POINTS, (0.729, 0.717, 0.61, 0.598, 0.5), strict=True)
         ],
@@ -276,18 +299,23 @@ def _finalist(rng: np.random.Generator, rank: int, record: TrialRecord, tasks: S
 
 
 def _candidate(
-    kind: Any, members: list[str], gain: Estimate | None, dev: float, test: float, kept: str, tasks: Sequence[str]
+    kind: Any, members: dict[str, int], gain: Gain | None, dev: float, test: float, kept: str, tasks: Sequence[str]
 ) -> Candidate:
     return Candidate(
         kind=kind,
-        members=members,
-        fitted=dev + 0.004,
+        members=dict.fromkeys(tasks, members),
         gain=gain,
         kept=kind == kept,
         dev=_figures(dev, tasks),
-        test=_figures(test, tasks),
-        test_overall=_near(test, 0.011),
-        test_by_task={task: _near(_metric(task, test), 0.02) for task in tasks},
+        test=_tested(test, tasks),
+    )
+
+
+def _tested(overall: float, tasks: Sequence[str]) -> OnTest:
+    return OnTest(
+        figures=_figures(overall, tasks),
+        overall=_near(overall, 0.011),
+        by_task={task: _near(_metric(task, overall), 0.02) for task in tasks},
     )
 
 

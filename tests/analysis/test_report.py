@@ -132,23 +132,36 @@ def test_the_figures_are_those_of_the_refit(whole: RunFolder, html: str) -> None
     page, results = Page(html), read_results(whole.path / "refit")
     assert results is not None
     kept = next(one for one in results.candidates if one.kept)
-    assert f"{results.selection.chosen} wins with {kept.test_overall.value:.4f} on test" in page.text
+    assert (
+        f"{results.selection.chosen}, a soup of 3 seeds, wins with {kept.test.overall.value:.4f} on test" in page.text
+    )
     figures = page.sections["figures"]
     for value in (
-        kept.test.overall,
-        kept.test.overall_2023,
-        kept.test.clean_overall,
+        kept.test.figures.overall,
+        kept.test.figures.overall_2023,
+        kept.test.figures.clean_overall,
         results.selection.corrected.value,
     ):
         assert f"{value:.4f}" in figures
     for peer in results.peers:
         assert f"test, {peer.point}" in figures
-        assert f"{peer.retrained.test.overall:.4f}" in figures
+        assert f"{peer.test.figures.overall:.4f}" in figures
+    assert "0.7537 test" in figures, "what Jetty's paper prints of its final model, by 2024's formula"
     assert "be told apart" in page.sections["finalists"]
     assert "1 seed lost" in page.sections["finalists"]
     assert "similarity.cosine" in page.sections["ablation"]
     assert page.sections["errors"].count("A made-up sentence") == 9
     assert "--refit" not in page.sections["figures"]
+
+
+def test_a_model_that_was_trained_on_dev_too(tmp_path: Path) -> None:
+    run = stage(tmp_path, 14, config=tiny_config())
+    results = stage_refit(run, kind="ensemble", with_dev=True)
+    page = page_of(run)
+    assert results.with_dev is not None
+    assert f"An ensemble of 2 models wins with {results.with_dev.overall.value:.4f} on test" in page.text
+    assert "test, the model that is kept (ensemble, trained on dev too)" in page.sections["figures"]
+    assert "Of the model that is kept (ensemble, trained on dev too), on test." in page.sections["errors"]
 
 
 def test_all_trials_stand_on_the_leaderboard(whole: RunFolder, html: str) -> None:

@@ -49,6 +49,16 @@ def test_a_list_is_trained_in_its_order_with_its_seeds(ledger: Ledger) -> None:
     assert [record.config for record in records] == [tiny_config().to_dict()] * 2
 
 
+def test_a_training_with_epochs_of_its_own_is_another_one(ledger: Ledger) -> None:
+    whole, short = job(6), Job(tiny_config().to_dict(), 6, "on dev too", epochs=1)
+    assert suggestions(searcher(ledger, whole, short)) == [("r001", 6), ("r002", 6)]
+    assert [record.epochs for record in ledger.records.values()] == [None, 1]
+    judge = Judge(ledger, EPOCHS, early_stopping=False)
+    assert [judge.reported(report(name, 1)) for name in ("r001", "r002")] == ["continue", "stop"]
+    assert ledger.records["r002"].state == "completed"
+    assert left(ledger, whole, short) == [6]
+
+
 def test_what_was_begun_goes_on_and_what_has_ended_is_not_trained_again(ledger: Ledger) -> None:
     jobs = [job(seed) for seed in (6, 7, 8, 9)]
     suggestions(searcher(ledger, *jobs[:3]))

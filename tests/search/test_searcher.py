@@ -63,7 +63,8 @@ def test_points_come_first_and_once(searcher: OptunaSearcher, ledger: Ledger) ->
     assert records[0].params == {"depth": 1, "rate": 1e-4, "pooling": "mean", "common": 0}
     assert records[1].params["depth"] == 2
     assert set(records[1].params) >= {"depth", "rate", "pooling", "common"}, "what a point leaves open is drawn"
-    assert suggestions == [{"trial": r.name, "config": r.config, "seed": None, "micro_batches": 1} for r in records]
+    own = {"seed": None, "epochs": None, "micro_batches": 1}
+    assert suggestions == [{"trial": r.name, "config": r.config, **own} for r in records]
     assert [record.name for record in records] == ["t001", "t002", "t003", "t004"]
 
 

@@ -64,11 +64,11 @@ def begin(run: RunFolder, tokens: Tokens, encoder: Encoder, monkeypatch: pytest.
 
     trials: list[Trial] = []
 
-    def begun(*errors: Exception | None, name: str = "t001", micro_batches: int = 1, **optimization: Any) -> Trial:
+    def begun(*errors: Exception | None, **asked_for: Any) -> Trial:
         trial = Trial.__new__(Trial)
         trial.errors = list(errors)
         trials.append(trial)
-        trial.setup(asked(name, micro_batches, **optimization), tokens, encoder, settings)
+        trial.setup(asked(**asked_for), tokens, encoder, settings)
         return trial
 
     yield begun
@@ -76,12 +76,13 @@ def begin(run: RunFolder, tokens: Tokens, encoder: Encoder, monkeypatch: pytest.
         trial.dies()
 
 
-def asked(name: str = "t001", micro_batches: int = 1, **optimization: Any) -> dict[str, Any]:
+def asked(name: str = "t001", micro_batches: int = 1, epochs: int | None = None, **optimization: Any) -> dict[str, Any]:
     """What Ray passes on from the searcher."""
     return {
         "trial": name,
         "config": tiny_config(**optimization).to_dict(),
         "seed": None,
+        "epochs": epochs,
         "micro_batches": micro_batches,
     }
 
@@ -228,6 +229,21 @@ def test_without_the_best_weights_the_trial_begins_anew(begin: Begin, run: RunFo
     assert reasons(said) == ["damaged"]
     assert figures(said) == figures(whole)
     assert load_state(run.checkpoint("t001"))[1]["epoch"] == 1
+
+
+def test_with_epochs_of_its_own_the_weights_of_the_last_are_kept(begin: Begin, run: RunFolder) -> None:
+    still = {"learning_rate": 1e-12, "head_learning_rate": 1e-12}  # all epochs are equal: the first is the best
+    first = begin(epochs=2, **still)
+    first.says(1)
+    assert not run.checkpoint("t001").exists(), "not the best, for nothing can tell it"
+    first.dies()
+    second = begin(epochs=2, **still)
+    assert [report.epoch for report in reports(second.says(2))] == [1, 2]
+    assert load_state(run.checkpoint("t001"))[1]["epoch"] == 2
+    second.dies()
+    shutil.rmtree(run.checkpoint("t001"))
+    begin(epochs=2, **still).says(1)
+    assert load_state(run.checkpoint("t001"))[1]["epoch"] == 2, "written from the state"
 
 
 @pytest.mark.parametrize("other", [{"learning_rate": 2e-3}, {"weight_decay": 0.1}])

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from analysis.statistics.intervals import metric_intervals, overall_interval
-from analysis.statistics.selection import Contender, Luck, _behind, _shared, seed_noise, select
+from analysis.statistics.selection import Contender, Luck, _behind, _shared, select
 from analysis.winner.results import Selection
 from model.data.tasks import CS224N
 from model.errors import UserError
@@ -27,7 +27,7 @@ def made() -> Search:
 
 
 def choose(made: Search, contenders: Sequence[Contender] | None = None, prefer: str = "score") -> Selection:
-    return select(
+    found, _ = select(
         CS224N,
         made.labels,
         made.contenders if contenders is None else contenders,
@@ -35,6 +35,7 @@ def choose(made: Search, contenders: Sequence[Contender] | None = None, prefer: 
         "cheap" if prefer == "cheap" else "score",
         resamples=300,
     )
+    return found
 
 
 def test_finalists_are_ranked_by_their_mean_over_the_seeds(made: Search) -> None:
@@ -95,8 +96,9 @@ def test_with_one_seed_each_the_search_is_the_second_one(made: Search) -> None:
     """Its variance between trainings is half the mean square of what lies between the two."""
     single = [contender(one.trial, made.trainings[one.trial][:1]) for one in made.contenders]
     gaps = [one.seeds[0].dev.overall - made.searched[one.trial] for one in single]
-    assert seed_noise(CS224N, made.labels, single, made.searched).freedom == 4
-    found = seed_noise(CS224N, made.labels, single, made.searched).variance
+    _, noise = select(CS224N, made.labels, single, made.searched, "score")
+    assert noise.freedom == 4
+    found = noise.variance
     assert found == pytest.approx(np.mean(np.square(gaps)) / 2)
     for one in choose(made, single).finalists:
         assert one.mean is not None
@@ -189,7 +191,7 @@ class Errors:
 def errors(world: World) -> Errors:
     """A search from start to end, through the functions that a run uses."""
     made = search(world)
-    selection = select(CS224N, made.labels, made.contenders, made.searched, "score", resamples=200)
+    selection, _ = select(CS224N, made.labels, made.contenders, made.searched, "score", resamples=200)
     worth, corrected = made.worth[selection.chosen], selection.corrected
     kept = made.trainings[selection.chosen][0]
     labels, predicted = on_test(world.rng, kept, TEST_SIZES)

@@ -12,7 +12,7 @@ import optuna
 import pytest
 from optuna.samplers import RandomSampler
 
-from analysis.why.ablation import NOT_DRAWN, Trained, Waypoint, best_point, changes, measured, plan
+from analysis.why.ablation import NOT_DRAWN, Trained, Waypoint, _grouped, best_point, changes, measured, plan
 from analysis.winner.results import Change
 from model.config import TrialConfig
 from model.data.tasks import CS224N
@@ -92,13 +92,26 @@ def test_ways_between_the_points(full: Space, trials: list[TrialRecord]) -> None
         assert_whole(plan(full, PROBLEM, start, end, [], most=ANY), start, end)
 
 
-def test_of_more_than_the_most_steps_the_last_are_one(full: Space, trials: list[TrialRecord]) -> None:
-    start, end = trials[-2:]
-    whole = plan(full, PROBLEM, start, end, [], most=ANY)
-    assert len(whole) > 6
-    assert plan(full, PROBLEM, start, end, [], most=4) == [*whole[:4], whole[-1]]
-    assert plan(full, PROBLEM, start, end, [], most=1) == [whole[0], whole[-1]]
-    assert plan(full, PROBLEM, start, end, [], most=len(whole) - 1) == whole
+@pytest.mark.parametrize("most", [1, 2, 4, 8])
+def test_no_way_has_more_than_the_most_steps(full: Space, trials: list[TrialRecord], most: int) -> None:
+    for start, end in pairwise(trials[-6:]):
+        whole = plan(full, PROBLEM, start, end, [], most=ANY)
+        assert len(whole) > 9, "there are more changes"
+        way = plan(full, PROBLEM, start, end, [], most=most)
+        assert_whole(way, start, end)
+        assert len(way) - 1 <= most
+
+
+def test_of_too_many_changes_those_of_one_part_are_made_as_one() -> None:
+    params = ["a.x", "b.x", "a.y", "b.y", "c", "a.z", "b.z"]
+    assert _grouped(params, 7) == [[param] for param in params]
+    assert _grouped(params, 6) == [["a.x"], ["b.x"], ["a.y"], ["b.y", "b.z"], ["c"], ["a.z"]]
+    assert _grouped(params, 5) == [["a.x"], ["b.x"], ["a.y", "a.z"], ["b.y", "b.z"], ["c"]]
+    assert _grouped(params, 4) == [["a.x"], ["b.x", "b.y", "b.z"], ["a.y", "a.z"], ["c"]]
+    assert _grouped(params, 3) == [["a.x", "a.y", "a.z"], ["b.x", "b.y", "b.z"], ["c"]]
+    assert _grouped(params, 2) == [["a.x", "a.y", "a.z"], ["b.x", "b.y", "b.z", "c"]], "the least important parts"
+    assert _grouped(params, 1) == [["a.x", "a.y", "a.z", "b.x", "b.y", "b.z", "c"]]
+    assert _grouped([], 3) == []
 
 
 def test_a_trial_and_itself(full: Space, trials: list[TrialRecord]) -> None:
@@ -208,6 +221,8 @@ def test_the_best_point() -> None:
         simulated_record("t004", [0.8]),
     ]
     assert best_point(records) is records[1]
+    paper = simulated_record("t005", [0.3], source="point jetty-final")
+    assert best_point([*records, paper]) is paper, "a paper's comes first"
     assert best_point([records[0], records[3]]) is None
 
 

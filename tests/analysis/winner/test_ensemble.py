@@ -7,19 +7,11 @@ import pytest
 import torch
 from scipy import special
 
-from analysis.winner.ensemble import (
-    choose_members,
-    combined,
-    gain,
-    halves,
-    kept,
-    overall_on,
-    soup,
-)
-from analysis.winner.results import Estimate, Kind
-from model.data.tasks import CS224N
+from analysis.winner.ensemble import choose_members, combined, ensemble_helps, halves, soup, soup_helps
+from analysis.winner.results import Estimate
+from model.data.tasks import CS224N, Task
 from model.network.multitask import MultitaskBert
-from model.training.evaluate import decide, overall, score
+from model.training.evaluate import decide, score
 from tests.support import refused, tiny_config, tiny_encoder
 
 SIZE = {"sentiment": 90, "paraphrase": 120, "similarity": 70}
@@ -76,13 +68,22 @@ def test_a_soup_of_different_configurations(other: dict[str, torch.Tensor]) -> N
 
 def test_outputs_are_averaged_as_often_as_a_member_counts() -> None:
     outputs = library(3)
-    said = combined(outputs, ["t000", "t002", "t000"])
+    said = combined(outputs, {task: {"t000": 2, "t002": 1} for task in SIZE})
+    turned = combined(outputs, {task: {"t002": 1, "t000": 2} for task in SIZE})
     for task in SIZE:
         mean = (2 * outputs["t000"][task].astype(float) + outputs["t002"][task]) / 3
         assert said[task].dtype == np.float32
         np.testing.assert_allclose(said[task], mean, rtol=1e-6)
-        np.testing.assert_array_equal(combined(outputs, ["t000", "t000", "t002"])[task], said[task])
-        np.testing.assert_array_equal(combined(outputs, ["t001", "t001"])[task], outputs["t001"][task])
+        np.testing.assert_array_equal(turned[task], said[task])
+        np.testing.assert_array_equal(combined(outputs, {task: {"t001": 3}})[task], outputs["t001"][task])
+
+
+def test_each_task_has_members_of_its_own() -> None:
+    outputs = library(2)
+    said = combined(outputs, {"sentiment": {"t000": 1}, "similarity": {"t001": 1}})
+    assert list(said) == ["sentiment", "similarity"]
+    np.testing.assert_array_equal(said["sentiment"], outputs["t000"]["sentiment"])
+    np.testing.assert_array_equal(said["similarity"], outputs["t001"]["similarity"])
 
 
 def test_halves() -> None:
@@ -94,93 +95,79 @@ def test_halves() -> None:
         np.testing.assert_array_equal(fit[task], halves(LABELS)[0][task])
 
 
-def slow_choice(outputs: dict[str, dict[str, np.ndarray]], rows: dict[str, np.ndarray], rounds: int) -> list[str]:
+def chosen(task: Task, outputs: dict[str, dict[str, np.ndarray]], rows: np.ndarray, rounds: int = 25) -> dict[str, int]:
+    of_task = {name: said[task.name] for name, said in outputs.items()}
+    return choose_members(task, LABELS[task.name], of_task, rows, rounds)
+
+
+def score_of(task: Task, outputs: dict[str, dict[str, np.ndarray]], members: list[str], rows: np.ndarray) -> float:
+    said = combined(outputs, {task.name: {name: members.count(name) for name in members}})[task.name]
+    return score(task.metric, decide(task, said)[rows], LABELS[task.name][rows])
+
+
+def slow_choice(task: Task, outputs: dict[str, dict[str, np.ndarray]], rows: np.ndarray, rounds: int) -> dict[str, int]:
     members: list[str] = []
     found: list[tuple[float, list[str]]] = []
     for _ in range(rounds):
-        tried = []
-        for name in outputs:
-            said = combined(outputs, [*members, name])
-            by_task = {
-                task.name: score(
-                    task.metric,
-                    decide(task, said[task.name])[rows[task.name]],
-                    LABELS[task.name][rows[task.name]],
-                )
-                for task in CS224N
-            }
-            tried.append((overall(CS224N, by_task), name))
+        tried = [(score_of(task, outputs, [*members, name], rows), name) for name in outputs]
         best = max(tried, key=lambda one: one[0])
         members = [*members, best[1]]
         found.append((best[0], members))
-    return max(found, key=lambda one: one[0])[1]
+    best_members = max(found, key=lambda one: one[0])[1]
+    return {name: best_members.count(name) for name in best_members}
 
 
+@pytest.mark.parametrize("task", CS224N, ids=lambda task: task.name)
 @pytest.mark.parametrize("noise", [1.0, 3.0])
 @pytest.mark.parametrize("count", [1, 2, 7])
-def test_members_are_those_of_the_slow_twin(count: int, noise: float) -> None:
-    outputs, (fit, _) = library(count, noise), halves(LABELS)
-    chosen = choose_members(CS224N, LABELS, outputs, fit, rounds=9)
-    assert chosen == slow_choice(outputs, fit, rounds=9)
-    assert chosen[0] == max(outputs, key=lambda name: overall_on(CS224N, LABELS, outputs[name], fit))
+def test_members_are_those_of_the_slow_twin(task: Task, count: int, noise: float) -> None:
+    outputs, rows = library(count, noise), halves(LABELS)[0][task.name]
+    found = chosen(task, outputs, rows, rounds=9)
+    assert found == slow_choice(task, outputs, rows, rounds=9)
+    assert next(iter(found)) == max(outputs, key=lambda name: score_of(task, outputs, [name], rows))
 
 
-def test_models_that_err_apart_are_better_together() -> None:
+@pytest.mark.parametrize("task", CS224N, ids=lambda task: task.name)
+def test_models_that_err_apart_are_better_together(task: Task) -> None:
     outputs, (fit, judge) = library(8), halves(LABELS)
-    members = choose_members(CS224N, LABELS, outputs, fit)
+    members = [name for name, count in chosen(task, outputs, fit[task.name]).items() for _ in range(count)]
     assert len(set(members)) > 2
-    best = max(outputs, key=lambda name: overall_on(CS224N, LABELS, outputs[name], fit))
-    got = gain(CS224N, LABELS, outputs[best], combined(outputs, members), judge)
-    assert got.value > 0.05
-    assert got.low > 0
+    best = max(outputs, key=lambda name: score_of(task, outputs, [name], fit[task.name]))
+    rows = judge[task.name]
+    assert score_of(task, outputs, members, rows) > score_of(task, outputs, [best], rows) + 0.02
 
 
-def test_copies_of_one_model_are_no_ensemble() -> None:
+@pytest.mark.parametrize("task", CS224N, ids=lambda task: task.name)
+def test_copies_of_one_model_are_no_ensemble(task: Task) -> None:
     outputs = {name: model(0) for name in ("a", "b", "c")}
-    assert choose_members(CS224N, LABELS, outputs, EVERY_ROW) == ["a"]
+    assert chosen(task, outputs, EVERY_ROW[task.name]) == {"a": 1}
 
 
-def test_a_model_that_is_perfect_stays_alone() -> None:
+@pytest.mark.parametrize("task", CS224N, ids=lambda task: task.name)
+def test_a_model_that_is_perfect_stays_alone(task: Task) -> None:
     outputs = {**library(3), "perfect": model(0, noise=0.0)}
-    assert choose_members(CS224N, LABELS, outputs, EVERY_ROW) == ["perfect"]
+    assert chosen(task, outputs, EVERY_ROW[task.name]) == {"perfect": 1}
 
 
-def test_a_model_that_says_the_same_of_all_predicts_nothing() -> None:
+@pytest.mark.parametrize("task", CS224N, ids=lambda task: task.name)
+def test_a_model_that_says_the_same_of_all_predicts_nothing(task: Task) -> None:
     same = {"sentiment": np.full((90, 5), 0.2), "paraphrase": np.full(120, 0.5), "similarity": np.full(70, 2.5)}
-    outputs = {"same": {task: values.astype(np.float32) for task, values in same.items()}, "t000": model(0)}
-    assert choose_members(CS224N, LABELS, outputs, EVERY_ROW, rounds=1) == ["t000"]
-    assert choose_members(CS224N, LABELS, {"same": outputs["same"]}, EVERY_ROW) == ["same"]
+    outputs = {"same": {name: values.astype(np.float32) for name, values in same.items()}, "t000": model(0)}
+    assert chosen(task, outputs, EVERY_ROW[task.name], rounds=1) == {"t000": 1}
+    assert chosen(task, {"same": outputs["same"]}, EVERY_ROW[task.name]) == {"same": 1}
 
 
 def test_outputs_that_are_not_finite() -> None:
     outputs = library(2)
     outputs["t001"]["similarity"][3] = np.nan
     with refused("similarity: outputs that are not finite can be of no ensemble", ValueError):
-        choose_members(CS224N, LABELS, outputs, EVERY_ROW)
+        chosen(CS224N[2], outputs, EVERY_ROW["similarity"])
 
 
 # ------------------------------------------------------------------------------------------------------------ kept
 
 
-def test_a_gain_is_the_difference_on_the_rows_it_is_judged_on() -> None:
-    one, other, (_, judge) = model(0, noise=3.0), model(1, noise=0.5), halves(LABELS)
-    got = gain(CS224N, LABELS, one, other, judge)
-    difference = overall_on(CS224N, LABELS, other, judge) - overall_on(CS224N, LABELS, one, judge)
-    assert got.value == pytest.approx(difference)
-    assert 0 < got.low < got.value < got.high
-    back = gain(CS224N, LABELS, other, one, judge)
-    assert (back.value, back.low, back.high) == pytest.approx((-got.value, -got.high, -got.low))
-    assert gain(CS224N, LABELS, one, one, judge) == Estimate(0.0, 0.0, 0.0)
-
-
-@pytest.mark.parametrize(
-    ("gains", "expected"),
-    [
-        ({}, None),
-        ({"soup": Estimate(0.01, -0.001, 0.02), "ensemble": Estimate(0.02, 0.0, 0.04)}, None),
-        ({"soup": Estimate(0.01, 0.001, 0.02), "ensemble": Estimate(0.02, -0.001, 0.05)}, "soup"),
-        ({"soup": Estimate(0.01, 0.005, 0.02), "ensemble": Estimate(0.02, 0.001, 0.04)}, "ensemble"),
-    ],
-)
-def test_only_what_helps_beyond_chance_is_kept(gains: dict[Kind, Estimate], expected: Kind | None) -> None:
-    assert kept(gains) == expected
+def test_an_ensemble_is_kept_beyond_chance_alone_and_a_soup_for_any_gain() -> None:
+    beyond, chance, loss = Estimate(0.02, 0.001, 0.04), Estimate(0.01, -0.001, 0.02), Estimate(-0.01, -0.03, 0.01)
+    assert [soup_helps(one) for one in (beyond, chance, loss)] == [True, True, False]
+    assert [ensemble_helps(one) for one in (beyond, chance, loss)] == [True, False, False]

@@ -10,7 +10,7 @@ from huggingface_hub import ModelCard as HubCard
 from huggingface_hub import ModelCardData
 
 from analysis.winner.model_card import ModelCard, write_model_card
-from analysis.winner.results import Candidate, Estimate, Figures
+from analysis.winner.results import Estimate, Figures, OnTest
 from model.data.tasks import CS224N
 from model.network.multitask import MultitaskBert
 from model.network.saved import member_folder, write_ensemble, write_model
@@ -30,29 +30,26 @@ TEST = Figures(
     clean_by_task={"sentiment": 0.51, "similarity": 0.86},
     clean_overall=None,
 )
-SINGLE = Candidate(
-    kind="single",
-    members=["t007-seed-2"],
-    fitted=0.79,
-    gain=None,
-    kept=True,
-    dev=DEV,
-    test=TEST,
-    test_overall=Estimate(0.7783, 0.7671, 0.7895),
-    test_by_task={
+TESTED = OnTest(
+    figures=TEST,
+    overall=Estimate(0.7783, 0.7671, 0.7895),
+    by_task={
         "sentiment": Estimate(0.52, 0.4991, 0.5409),
         "paraphrase": Estimate(0.88, 0.8741, 0.8857),
         "similarity": Estimate(0.87, 0.8533, 0.8852),
     },
 )
+TASKS = ("sentiment", "paraphrase", "similarity")
 CARD = ModelCard(
     run="full",
-    candidate=SINGLE,
+    kind="single",
+    members={task: {"t007-seed-2": 1} for task in TASKS},
+    dev=DEV,
+    test=TESTED,
     configs={"t007-seed-2": tiny_config()},
     tasks=CS224N,
     encoder="google-bert/bert-base-uncased",
     data="/home/someone/cs224n",
-    trained_on="train",
     train_size={"sentiment": 8544, "paraphrase": 141498, "similarity": 6040},
     test_size={"sentiment": 2210, "paraphrase": 20215, "similarity": 863},
     precision="bf16",
@@ -100,7 +97,7 @@ def test_scores_stand_beside_their_intervals(model: Path) -> None:
 
 
 def test_dev_that_was_trained_on_is_no_score(model: Path) -> None:
-    text = written(model, dataclasses.replace(CARD, trained_on="train and dev"))
+    text = written(model, dataclasses.replace(CARD, dev=None))
     assert "| sentiment, accuracy | 2210 | 0.5200 | 0.4991 to 0.5409 | 0.5100 |\n" in text
     assert "0.5311" not in text
     assert "Dev was used" not in text
@@ -133,8 +130,9 @@ def test_an_encoder_of_ones_own_is_not_on_the_hub(model: Path) -> None:
 
 def test_a_soup(model: Path) -> None:
     names = ["winner-seed-1", "winner-seed-2", "winner-seed-3"]
-    soup = dataclasses.replace(SINGLE, kind="soup", members=names)
-    text = written(model, dataclasses.replace(CARD, candidate=soup, configs=dict.fromkeys(names, tiny_config())))
+    members = dict.fromkeys(TASKS, dict.fromkeys(names, 1))
+    card = dataclasses.replace(CARD, kind="soup", members=members, configs=dict.fromkeys(names, tiny_config()))
+    text = written(model, card)
     assert (
         "The mean of the weights of 3 trainings of one configuration: winner-seed-1, winner-seed-2 and winner-seed-3."
     ) in text
@@ -150,17 +148,20 @@ def test_an_ensemble(tmp_path: Path) -> None:
     for name, config in configs.items():
         model = MultitaskBert(config, CS224N, encoder)
         write_model(member_folder(tmp_path, name), model, encoder, "bf16")
-    write_ensemble(tmp_path, {"t001": 1, "t007": 2})
-    ensemble = dataclasses.replace(SINGLE, kind="ensemble", members=["t007", "t001", "t007"])
-    text = written(tmp_path, dataclasses.replace(CARD, candidate=ensemble, configs=configs))
-    assert "The mean of the outputs of 2 models: t001 and t007 (2 times)." in text
+    members = {"sentiment": {"t007": 2, "t001": 1}, "paraphrase": {"t001": 1}, "similarity": {"t007": 1}}
+    write_ensemble(tmp_path, members)
+    text = written(tmp_path, dataclasses.replace(CARD, kind="ensemble", members=members, configs=configs))
+    assert (
+        "The means of the outputs of 2 models: for sentiment, t001 and t007 (2 times); paraphrase, t001; similarity, "
+        "t007."
+    ) in text
     assert (
         "Encoders here: `members/t001/encoders/paraphrase`, `members/t001/encoders/sentiment`, "
         "`members/t001/encoders/similarity` and `members/t007/encoder`."
     ) in text
     assert "branch_layers 1" in text
     assert "common_layers 1" in text
-    assert "It costs as much as its 2 models." in text
+    assert "It costs as much as its 2 models, of each task those that count there." in text
 
 
 def test_adapters_are_not_in_the_encoder(model: Path) -> None:

@@ -15,12 +15,15 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.winner.results import Results, read_results
+from analysis.winner.predictor import load_predictor
+from analysis.winner.results import OnTest, Results, read_results
 from model.data.corpus import read_corpus
 from model.data.tokens import tokenize
 from model.network.pretrained import write_encoder
-from model.network.saved import read_members, read_model, read_precision
+from model.network.saved import read_model
 from model.training import evaluate
+from model.training.checkpoint import load_newest
+from model.training.evaluate import decide
 from search.ledger import read_ledger
 from search.run_folder import RunFolder, open_run
 from tests.support import tiny_corpus, tiny_encoder, write_corpus
@@ -121,13 +124,11 @@ def test_nothing_is_trained_twice(refitted: Refitted) -> None:
 def test_each_point_is_trained_in_the_same_budget(refitted: Refitted) -> None:
     results = refitted.results
     assert sorted(peer.point for peer in results.peers) == ["plain", "slow"]
-    assert {peer.retrained.seed for peer in results.peers} == {6}
-    assert all(low <= peer.test_overall.value <= high for peer in results.peers for low, high in [_bounds(peer)])
-
-
-def _bounds(peer: object) -> tuple[float, float]:
-    interval = peer.test_overall  # type: ignore[attr-defined]
-    return interval.low, interval.high
+    assert {peer.seed for peer in results.peers} == {6}
+    for peer in results.peers:
+        interval = peer.test.overall
+        assert interval.value == pytest.approx(peer.test.figures.overall)
+        assert interval.low < interval.value < interval.high
 
 
 def test_the_path_leads_from_the_best_point_to_the_winner(refitted: Refitted) -> None:
@@ -145,34 +146,66 @@ def test_the_path_leads_from_the_best_point_to_the_winner(refitted: Refitted) ->
 
 def test_the_model_that_is_kept_reproduces_its_figures(refitted: Refitted) -> None:
     kept = next(one for one in refitted.results.candidates if one.kept)
-    folder = refitted.run.refit / "model"
-    assert (folder / "README.md").is_file()
-    (member,) = read_members(folder) if kept.kind != "ensemble" else [None]
-    if member is None:
-        pytest.skip("an ensemble is kept here")
-    model, encoder = read_model(member)
-    corpus = read_corpus(refitted.run.info().data, ("train", "dev", "test", "student"))
-    tokens = tokenize(corpus, encoder)
-    predicted = evaluate.predict(model, tokens, "test", read_precision(member))
-    assert evaluate.scores(tokens, "test", predicted) == pytest.approx(dict(kept.test.by_task), abs=1e-6)
-    rows = (refitted.run.refit / "predictions" / "sts-test-output.csv").read_text().splitlines()[1:]
-    student = evaluate.predict(model, tokens, "student", read_precision(member))["similarity"]
+    check_reproduced(refitted.run, kept.test)
+    assert "Trained on train: " in (refitted.run.refit / "model" / "README.md").read_text()
+
+
+def check_reproduced(run: RunFolder, tested: OnTest) -> None:
+    """The saved model alone gives the figures and the predictions that lie beside it."""
+    corpus = read_corpus(run.info().data, ("train", "dev", "test", "student"))
+    predictor = load_predictor(run.refit / "model", torch.device("cpu"))
+    _, encoder = read_model(_members(run)[0])
+    said = {task.name: decide(task, predictor.outputs(corpus, "test")[task.name]) for task in corpus.tasks}
+    assert evaluate.scores(tokenize(corpus, encoder), "test", said) == pytest.approx(tested.figures.by_task, abs=1e-6)
+    rows = (run.refit / "predictions" / "sts-test-output.csv").read_text().splitlines()[1:]
+    student = predictor.outputs(corpus, "student")["similarity"]
     np.testing.assert_allclose([float(row.split(" , ")[1]) for row in rows], student, atol=1e-6)
+
+
+def _members(run: RunFolder) -> list[Path]:
+    folder = run.refit / "model"
+    return sorted((folder / "members").iterdir()) if (folder / "members").exists() else [folder]
+
+
+def test_a_model_that_is_trained_on_dev_too(refitted: Refitted, tmp_path: Path) -> None:
+    shutil.copytree(refitted.run.path, tmp_path / "one", ignore=shutil.ignore_patterns("ray"))
+    run = open_run(tmp_path, "one")
+    flags = ("--finalists", "2", "--seeds", "2", "--with-dev", "--runs-dir", str(tmp_path))
+    done = command("analysis.best", "one", "--refit", *flags)
+    assert done.returncode == 0, done.stderr + done.stdout
+    found = read_results(run.refit)
+    assert found is not None
+    assert found.with_dev is not None
+    assert [one.test for one in found.candidates] == [one.test for one in refitted.results.candidates]
+    check_reproduced(run, found.with_dev)
+    kept = next(one for one in found.candidates if one.kept)
+    before = read_ledger(run.retrained.ledger).trials
+    trained = read_ledger(run.retrained_on_dev.ledger).trials.values()
+    assert sorted(record.source for record in trained) == [f"{name} on train and dev" for name in kept.names]
+    for record in trained:
+        origin = before[record.source.split()[0]]
+        assert (record.seed, record.config) == (origin.seed, origin.config)
+        assert origin.best is not None
+        assert record.epoch == record.epochs == origin.best.epoch, "as many epochs as were best"
+        assert load_newest(run.retrained_on_dev.checkpoint(record.name)).values["epoch"] == record.epochs
+        assert record.reports[0].clean_overall is None, "of dev nothing is clean"
+    sizes = {task: len(of["train"]) + len(of["dev"]) for task, of in read_corpus(run.info().data).examples.items()}
+    assert f"Trained on train and dev: sentiment {sizes['sentiment']}, " in (run.refit / "model/README.md").read_text()
 
 
 def test_all_that_was_found_is_printed_and_drawn(refitted: Refitted) -> None:
     results, said = refitted.results, refitted.said
     kept = next(one for one in results.candidates if one.kept)
-    for figure in (results.selection.searched, results.selection.corrected.value, kept.test.overall):
+    for figure in (results.selection.searched, results.selection.corrected.value, kept.test.figures.overall):
         assert f"{figure:.4f}" in said
     report = refitted.run.path / "report.html"
     assert f"Report:  {report}" in said
-    assert f"{kept.test.overall:.4f}"[:5] in report.read_text()
+    assert f"{kept.test.figures.overall:.4f}"[:5] in report.read_text()
 
 
 def test_the_encoder_loads_in_transformers_with_the_same_outputs(refitted: Refitted) -> None:
     transformers = pytest.importorskip("transformers")
-    member = next(iter(read_members(refitted.run.refit / "model")))
+    member = _members(refitted.run)[0]
     model, encoder = read_model(member)
     theirs = transformers.AutoModel.from_pretrained(member / "encoder").eval()
     ids = torch.randint(5, encoder.shape.vocab_size, (3, 9), generator=torch.Generator().manual_seed(0))

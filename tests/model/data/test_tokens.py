@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 
 from model.data.corpus import Corpus, Example, Split, read_corpus
 from model.data.tasks import CS224N
-from model.data.tokens import tokenize
+from model.data.tokens import tokenize, with_dev_in_train
 from tests.support import VOCABULARY
 
 
@@ -24,6 +24,20 @@ def test_rows_are_what_the_tokenizer_says(corpus, encoder, tokens):
                 expected = [tokenizer.encode(e.sentences[slot], add_special_tokens=False).ids for e in examples]
                 assert [ragged[i].tolist() for i in range(len(examples))] == expected
                 assert ragged.lengths.tolist() == [len(ids) for ids in expected]
+
+
+def test_dev_in_train(tokens):
+    merged = with_dev_in_train(tokens)
+    for task in CS224N:
+        train, dev = (tokens.splits[task.name][split] for split in ("train", "dev"))
+        rows = merged.splits[task.name]["train"]
+        assert rows.labels.tolist() == [*train.labels, *dev.labels]
+        for slot, ragged in enumerate(rows.sentences):
+            expected = [part.sentences[slot][i].tolist() for part in (train, dev) for i in range(len(part))]
+            assert [ragged[i].tolist() for i in range(len(rows))] == expected
+        assert not rows.in_train.any()
+        assert merged.splits[task.name]["dev"].in_train.all(), "none is clean any more"
+        assert not tokens.splits[task.name]["dev"].in_train.all(), "the others are as before"
 
 
 def test_arrays_are_flat_and_of_fixed_types(tokens):

@@ -14,7 +14,7 @@ from model.errors import UserError
 from model.network.multitask import MultitaskBert
 from model.network.saved import (
     member_folder,
-    read_members,
+    read_ensemble,
     read_model,
     read_precision,
     write_ensemble,
@@ -199,40 +199,67 @@ def test_a_tasks_own_encoder_of_another_shape(tmp_path, encoder):
 # ------------------------------------------------------------------------------------------------------- ensembles
 
 
+COUNTS = {"sentiment": {"t001": 3, "t002-seed-1": 1}, "paraphrase": {"t001": 1}, "similarity": {"t002-seed-1": 2}}
+
+
 def test_members(folder, tmp_path):
-    assert read_members(folder) == {folder: 1}
+    assert read_ensemble(folder) is None
     ensemble = tmp_path / "ensemble"
     for name in ("t001", "t002-seed-1"):
         shutil.copytree(folder, member_folder(ensemble, name))
-    write_ensemble(ensemble, {"t001": 3, "t002-seed-1": 1})
-    assert read_members(ensemble) == {ensemble / "members" / "t001": 3, ensemble / "members" / "t002-seed-1": 1}
+    write_ensemble(ensemble, COUNTS)
+    assert read_ensemble(ensemble) == COUNTS
 
 
 def test_what_is_no_model(tmp_path):
     with refused(
         f"{tmp_path / 'x'}: no such folder; allowed is one with a trained model, such as runs/NAME/refit/model"
     ):
-        read_members(tmp_path / "x")
+        read_ensemble(tmp_path / "x")
     with refused(
         f"{tmp_path}: no trained model: neither config.json nor ensemble.json is in it; allowed is a folder such as "
         "runs/NAME/refit/model"
     ):
-        read_members(tmp_path)
+        read_ensemble(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({}, "members is None; allowed is an object of names and whole numbers from 1"),
-        ({"members": {}}, "members is {}; allowed is an object of names and whole numbers from 1"),
-        ({"members": ["a"]}, "members is ['a']; allowed is an object of names and whole numbers from 1"),
-        ({"members": {"../a": 1}}, "a member is called '../a'; allowed are letters, digits, '_', '-' and '.'"),
-        ({"members": {"a": 0}}, "the member a counts 0; allowed is a whole number from 1 to 1000"),
-        ({"members": {"a": 1.5}}, "the member a counts 1.5; allowed is a whole number from 1 to 1000"),
-        ({"members": {"a": True}}, "the member a counts True; allowed is a whole number from 1 to 1000"),
+        ({}, ": members is None; allowed is an object of tasks"),
+        ({"members": {}}, ": members is {}; allowed is an object of tasks"),
+        ({"members": ["a"]}, ": members is ['a']; allowed is an object of tasks"),
+        (
+            {"members": {"mood": {"a": 1}}},
+            ": there is no task 'mood'; allowed are sentiment, paraphrase, similarity",
+        ),
+        (
+            {"members": {"sentiment": {}}},
+            ": sentiment has {}; allowed is an object of members and whole numbers from 1",
+        ),
+        (
+            {"members": {"sentiment": "a"}},
+            ": sentiment has 'a'; allowed is an object of members and whole numbers from 1",
+        ),
+        (
+            {"members": {"sentiment": {"../a": 1}}},
+            ": sentiment has a member '../a'; allowed are letters, digits, '_', '-' and '.'",
+        ),
+        (
+            {"members": {"sentiment": {"a": 0}}},
+            ": sentiment: the member a counts 0; allowed is a whole number from 1 to 1000",
+        ),
+        (
+            {"members": {"sentiment": {"a": 1.5}}},
+            ": sentiment: the member a counts 1.5; allowed is a whole number from 1 to 1000",
+        ),
+        (
+            {"members": {"sentiment": {"a": True}}},
+            ": sentiment: the member a counts True; allowed is a whole number from 1 to 1000",
+        ),
     ],
 )
 def test_what_is_no_ensemble(tmp_path, values, message):
     (tmp_path / "ensemble.json").write_text(json.dumps(values))
-    with refused(f"{tmp_path / 'ensemble.json'}: {message}"):
-        read_members(tmp_path)
+    with refused(f"{tmp_path / 'ensemble.json'}{message}"):
+        read_ensemble(tmp_path)

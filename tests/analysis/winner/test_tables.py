@@ -1,0 +1,124 @@
+"""What a refit prints of its results: every figure, and how to read it."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from analysis.winner.results import Estimate, Gain, Results
+from analysis.winner.tables import show
+from search.records import is_fit
+from tests.analysis.staged import TASKS, results_of, stage
+from tests.support import tiny_config
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """A soup is kept."""
+    run = stage(tmp_path_factory.mktemp("runs"), 14, config=tiny_config())
+    return results_of(TASKS, [record for record in run.trials() if is_fit(record)], kind="soup", path=True)
+
+
+def printed(results: Results) -> str:
+    text = io.StringIO()
+    show(results, TASKS, Console(file=text, width=200))
+    return text.getvalue()
+
+
+def row(text: str, label: str) -> list[str]:
+    """The cells of the one row that begins with `label`."""
+    (line,) = [line for line in text.splitlines() if line.startswith(f"│ {label} ")]
+    return [cell.strip() for cell in line.strip("│").split("│")]
+
+
+def with_candidates(results: Results, **changes: dict[str, Any]) -> Results:
+    """Other values of the candidates, by their kind."""
+    candidates = [dataclasses.replace(one, **changes.get(one.kind, {})) for one in results.candidates]
+    return dataclasses.replace(results, candidates=candidates)
+
+
+def test_the_finalists_and_how_far_they_can_be_told_apart(results: Results) -> None:
+    text, finalists = printed(results), results.selection.finalists
+    first, second = finalists[:2]
+    assert first.mean is not None
+    assert second.behind is not None
+    assert row(text, first.trial)[:3] == [first.trial, f"{first.searched:.4f}", f"{first.mean.value:.4f} of 3"]
+    assert "the best" in row(text, first.trial)
+    told = f"{second.behind.value - second.behind.low:.4f}"
+    assert row(text, second.trial)[4:7] == [f"{second.behind.value:.4f}", told, "no"]
+    assert row(text, finalists[2].trial)[2].endswith("of 2, 1 lost")
+    assert row(text, finalists[4].trial)[6] == "yes"
+    assert f"Chosen: {first.trial}, the best mean. Not told apart from the best: {second.trial}, " in text
+    corrected = results.selection.corrected
+    assert f"Without the luck of that: {corrected.value:.4f} ({corrected.low:.4f} to {corrected.high:.4f})." in text
+
+
+def test_the_cheapest_of_equals(results: Results) -> None:
+    cheap = dataclasses.replace(results.selection, prefer="cheap")
+    assert "the cheapest to train of those not told apart" in printed(dataclasses.replace(results, selection=cheap))
+
+
+def test_a_finalist_of_which_all_seeds_are_lost(results: Results) -> None:
+    *others, last = results.selection.finalists
+    lost = dataclasses.replace(last, mean=None, behind=None, tied=False, seeds=[], lost=3)
+    selection = dataclasses.replace(results.selection, finalists=[*others, lost])
+    text = printed(dataclasses.replace(results, selection=selection))
+    assert row(text, last.trial)[:4] == [last.trial, f"{last.searched:.4f}", "all seeds lost", ""]
+
+
+def test_the_models_and_the_points_on_test(results: Results) -> None:
+    text = printed(results)
+    soup = next(one for one in results.candidates if one.kind == "soup")
+    cells = row(text, "soup of 3, kept")
+    assert cells[1:3] == [f"{soup.dev.overall:.4f}", f"{soup.test.figures.overall:.4f}"]
+    assert cells[3] == f"{soup.test.overall.low:.4f} to {soup.test.overall.high:.4f}"
+    assert cells[6:9] == [f"{soup.test.figures.by_task[task]:.3f}" for task in TASKS]
+    assert row(text, "jetty-final")[-1] == "0.7537 test", "what its paper prints"
+    assert row(text, "sentence-bert")[-1] == "", "ours"
+    assert "In its paper: 2024's overall of the scores that it prints" in text
+    assert "Rows of test that stand in train: sentiment 3, paraphrase 3, similarity 3." in text
+
+
+def test_without_points_no_paper_is_spoken_of(results: Results) -> None:
+    text = printed(dataclasses.replace(results, peers=[], path=None))
+    assert "paper" not in text
+    assert "points" not in text
+    assert "each step trained" not in text
+
+
+def test_what_became_of_each_candidate(results: Results) -> None:
+    text = printed(results)
+    assert "The soup of 3 gains +0.0031 (-0.0009 to +0.0071) over the single model on dev: kept." in text
+    where = "on the half of dev that it was not chosen on"
+    assert f"The ensemble of 2 gains +0.0052 (+0.0002 to +0.0102) over the soup {where}" in text
+    none = Gain("single", Estimate(-0.001, -0.005, 0.003))
+    chance = Gain("single", Estimate(0.001, -0.003, 0.005))
+    other = with_candidates(
+        results, single={"kept": True}, soup={"kept": False, "gain": none}, ensemble={"gain": chance}
+    )
+    text = printed(other)
+    assert "(-0.0050 to +0.0030) over the single model on dev: not kept." in text
+    assert f"{where}: not kept, for it may be chance." in text
+
+
+def test_the_model_that_was_trained_on_dev_too(results: Results, tmp_path: Path) -> None:
+    soup = next(one for one in results.candidates if one.kind == "soup")
+    text = printed(dataclasses.replace(results, with_dev=soup.test))
+    assert row(text, "soup of 3, trained on dev too, kept")[1:3] == ["", f"{soup.test.figures.overall:.4f}"]
+    assert row(text, "soup of 3")[1] == f"{soup.dev.overall:.4f}"
+    assert "Trained on dev too: the one that is kept, for as many epochs as were best on dev" in text
+
+
+def test_the_way_to_the_winner(results: Results) -> None:
+    text = printed(results)
+    assert "From naeem-final to the winner, each step trained" in text
+    assert row(text, "0  naeem-final")[1:] == ["0.6010", ""]
+    assert row(text, "2  optimization.learning_rate: 1e-05 to 0.000104")[1:] == [
+        "0.7160",
+        "+0.0340 (+0.0280 to +0.0400)",
+    ]
