@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from analysis.page import wording
 from analysis.page.plots import curves, drift, errors, parameters, refitted, tradeoff
 from analysis.page.plots.canvas import Picture
 from analysis.page.plots.refitted import Row
@@ -89,12 +88,11 @@ def _of_refit(results: Results, won: TrialRecord, kept: Candidate) -> Pictures:
     selection = results.selection
     searched = won.best.overall if won.best else None
     moved = "the soup" if kept.kind == "soup" else "the single model"  # an ensemble has no weights of its own
+    briefly = f"{kept.kind} with dev" if results.with_dev else kept.kind
     figures = [
         Row(label="dev, as the search saw it", estimate=None, before=searched),
         Row(label="dev, corrected for selection", estimate=selection.corrected),
-        Row(
-            label=f"test, {wording.kept(kept, results)}", estimate=(results.with_dev or kept.test).overall, strong=True
-        ),
+        Row(label=f"test, kept: {briefly}", estimate=(results.with_dev or kept.test).overall, strong=True),
     ]
     peers = [Row(label=f"test, {peer.point}", estimate=peer.test.overall) for peer in results.peers]
     found: Pictures = {
