@@ -55,10 +55,10 @@ def trial_table(title: str, tasks: Sequence[str], width: int) -> Table:
 
 def add_trial(table: Table, record: TrialRecord, tasks: Sequence[str], epoch: str, style: str | None) -> None:
     """A row of a `trial_table`."""
-    best = record.best
+    best = record.best if record.epochs is None else None
     scores = [f"{best.overall:.4f}", *(f"{best.scores[task]:.3f}" for task in tasks)] if best else []
     source = Text(record.source, no_wrap=True, overflow="ellipsis")
-    trained = parameter_count(best.trainable_parameters) if best else "-"
+    trained = parameter_count(record.reports[0].trainable_parameters) if record.reports else "-"
     cells = [record.name, *(scores or ["-"] * (1 + len(tasks))), epoch, record.state, trained, source]
     table.add_row(*cells[: len(table.columns)], style=style)
 

@@ -63,9 +63,9 @@ class PlainLines:
             case Suggested():
                 self._print(f"{event.trial}  starts, proposed by {event.source}")
             case Report():
-                scores = "  ".join(f"{task} {score:.3f}" for task, score in event.scores.items())
-                epoch = f"epoch {event.epoch}/{self._epochs}"
-                self._print(f"{event.trial}  {epoch}  {scores}  overall {event.overall:.4f}  best {event.best:.4f}")
+                self._print(
+                    f"{event.trial}  epoch {event.epoch}/{record.epochs or self._epochs}  {_scores(event, record)}"
+                )
             case Retry():
                 self._print(f"{event.trial}  {retry_text(event, record)}")
             case End():
@@ -116,13 +116,22 @@ class LiveTable:
         for record in ranked:
             if record.name in shown:
                 style = "bold green" if record is won else "dim" if record.state != "running" else None
-                add_trial(table, record, self._tasks, f"{record.epoch}/{self._epochs}", style)
+                add_trial(table, record, self._tasks, f"{record.epoch}/{record.epochs or self._epochs}", style)
         return Group(table, Text(summary(ranked, self._trials, self._epochs, time.monotonic() - self._start)))
+
+
+def _scores(report: Report, record: TrialRecord) -> str:
+    if record.epochs is not None:
+        return "dev is part of train: no scores"
+    scores = "  ".join(f"{task} {score:.3f}" for task, score in report.scores.items())
+    return f"{scores}  overall {report.overall:.4f}  best {report.best:.4f}"
 
 
 def end_text(record: TrialRecord) -> str:
     """How a trial ended, in a few words."""
     match record.state:
+        case "completed" if record.epochs is not None:
+            return f"completed with epoch {record.epoch}"
         case "completed" if record.best:
             return f"completed, best {record.best.overall:.4f} in epoch {record.best.epoch}"
         case "stopped" if record.best and record.decisions and record.decisions[-1].cutoff is not None:
@@ -153,7 +162,7 @@ def summary(ranked: Sequence[TrialRecord], trials: int | None, epochs: int, elap
     """The line below the table: the best so far, how many trials ended and how, time gone and to come."""
     parts = []
     won = winner(ranked)
-    if won and won.best:
+    if won and won.best and won.epochs is None:
         parts.append(f"best so far {won.best.overall:.4f} ({won.name})")
     states = Counter(record.state for record in ranked)
     ended = ", ".join(f"{count} {state}" for state, count in states.items() if state != "running")

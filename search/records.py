@@ -43,7 +43,7 @@ class Suggested:
     """A trial was drawn from the space, or is one of a list to be trained."""
 
     trial: str
-    """Its name: t001, t002, ...; of a list r001, r002, ..."""
+    """Its name: t001, t002, ...; of a list another letter and a number."""
     source: str
     """Who proposed it: `point NAME` of the space's POINTS, or the sampler, `tpe`; of a list what it is trained for."""
     params: Mapping[str, Any]
@@ -55,7 +55,8 @@ class Suggested:
     seed: int | None = None
     """Its own; None where all trials have the run's."""
     epochs: int | None = None
-    """Ends after so many, and is the model of the last; None where it has the run's, and is that of its best."""
+    """Ends after so many, and is the model of the last: it is trained on dev too, whose scores say nothing then. None:
+    it has the run's, and is the model of its best."""
     time: float = field(default_factory=time.time)
 
 

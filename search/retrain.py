@@ -1,8 +1,8 @@
 """A given list of configurations, each with a seed of its own, trained like a search's trials: spread, watched, and
 resumable.
 
-They go to a folder inside the run's, which has a ledger, trials and a lock as the run itself has (search.run_folder). A
-configuration and seed that are there already are not trained again.
+They go to a folder inside the run's, which has a ledger, trials and a lock as the run itself has (search.run_folder).
+What is there already is not trained again.
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ def retrain(
     encoder: Encoder,
     console: Console,
     *,
+    letter: str,
     address: str | None,
     go_on: str,
 ) -> list[TrialRecord]:
     """Trains what of `jobs` has not been trained in `folder`, with the run's budget for a trial, on the cluster at
-    `address` or on this machine. All their records, in the order of the jobs: some may have diverged or failed. What
-    failed before is tried once more.
+    `address` or on this machine; new trials are called `letter` and a number. All their records, in the order of the
+    jobs: some may have diverged or failed. What failed before is tried once more.
 
     Raises KeyboardInterrupt after an orderly Ctrl-C: the next call goes on. Raises UserError where another process does
     the same, for a machine without room, and for a full disk, naming the command `go_on`.
@@ -57,7 +58,7 @@ def retrain(
         records = read_ledger(folder.ledger).trials
         if _left(wanted, records):
             with session(folder, begun, go_on) as ledger:
-                _train(run, folder, ledger, wanted, tokens, encoder, address, stack, console)
+                _train(run, folder, ledger, wanted, tokens, encoder, letter, address, stack, console)
             records = ledger.records
         newest = _newest(records)
         return [newest[job.key] for job in jobs]
@@ -93,6 +94,7 @@ def _train(
     jobs: Mapping[str, Job],
     tokens: Tokens,
     encoder: Encoder,
+    letter: str,
     address: str | None,
     stack: ExitStack,
     console: Console,
@@ -110,7 +112,7 @@ def _train(
     console.print(f"Training {len(left)} configurations: {shares}", highlight=False)
 
     def searcher(ledger: Ledger, halt: Halt) -> ListSearcher:
-        return ListSearcher(list(jobs.values()), ledger, halt)
+        return ListSearcher(list(jobs.values()), letter, ledger, halt)
 
     if carry_on(folder, info, ledger, searcher, tokens, encoder, shares, console) is not None:
         raise KeyboardInterrupt
@@ -119,8 +121,9 @@ def _train(
 class ListSearcher(LedgerSearcher):
     """Suggests a list of jobs in their order, those that were begun first."""
 
-    def __init__(self, jobs: Sequence[Job], ledger: Ledger, halt: Halt) -> None:
+    def __init__(self, jobs: Sequence[Job], letter: str, ledger: Ledger, halt: Halt) -> None:
         super().__init__(ledger, halt)
+        self._letter = letter
         newest = _newest(ledger.records)
         known = {job.key: newest[job.key] for job in jobs if job.key in newest}
         self._unfinished.extend(record.name for record in known.values() if record.state == "running")
@@ -132,7 +135,7 @@ class ListSearcher(LedgerSearcher):
     def _next(self) -> str | None:
         job = self._new[-1]
         suggested = Suggested(
-            trial=f"r{len(self._ledger.records) + 1:03d}",
+            trial=f"{self._letter}{len(self._ledger.records) + 1:03d}",
             source=job.purpose,
             params={},
             distributions={},

@@ -7,12 +7,12 @@ runs/NAME/
     ledger.jsonl        every suggestion, report, decision and end (search.ledger)
     trials/t001/
         config.json     the trial's TrialConfig
-        best/           its checkpoint: the trained weights of its best epoch
+        best/           its checkpoint: the trained weights of its best epoch, or of its last where that was given
         state/          its whole state after its last epoch, and state.before/ after the one before that; until it ends
         pulse           the process that trains it, and its sign of life
         events.out...   for TensorBoard
     retrained/          what was trained anew after the search (search.retrain): ledger, trials, lock and ray, as here
-    retrained-on-dev/   the same of what was trained on train and dev
+    retrained-with-dev/ the same of what was trained on train and dev
     refit/              what came of that (analysis.winner.results)
     lock                who is writing to the run
     ray/                Ray's own files and log; of no use after the run
@@ -116,9 +116,9 @@ class RunFolder:
         return RunFolder(self.path / "retrained")
 
     @property
-    def retrained_on_dev(self) -> RunFolder:
+    def retrained_with_dev(self) -> RunFolder:
         """The same of what was trained on train and dev together."""
-        return RunFolder(self.path / "retrained-on-dev")
+        return RunFolder(self.path / "retrained-with-dev")
 
     def info(self) -> RunInfo:
         """What the run was asked to do."""
@@ -146,7 +146,7 @@ class RunFolder:
         return self.path / "trials" / name
 
     def checkpoint(self, name: str) -> Path:
-        """The folder with the trained weights of a trial's best epoch."""
+        """The folder with the trained weights that a trial keeps (TrialRecord.kept)."""
         return self.trial(name) / "best"
 
     def state(self, name: str) -> Path:

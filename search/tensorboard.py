@@ -36,10 +36,8 @@ class TensorBoard:
                 for path in self._run.trial(record.name).glob("events.out.tfevents.*"):
                     path.unlink()
                 self._begin(record)
-                reported: list[Report] = []
-                for report in record.reports:
-                    reported.append(report)
-                    self._report(report, best_of(reported))
+                for number, report in enumerate(record.reports, 1):
+                    self._report(record, report, best_of(record.reports[:number]))
                 if record.state != "running":
                     self._end(record.name)
 
@@ -48,7 +46,7 @@ class TensorBoard:
             case Suggested():
                 self._begin(record)
             case Report():
-                self._report(event, best_of(record.reports))
+                self._report(record, event, best_of(record.reports))
             case End():
                 self._end(event.trial)
             case Decision() | Retry():
@@ -60,8 +58,11 @@ class TensorBoard:
         _, start, _ = hparams(_readable(record.params), {})
         file.add([start])
 
-    def _report(self, report: Report, best: Report) -> None:
-        curves = [scalar(tag, value) for tag, value in scalars(report, best).items()]
+    def _report(self, record: TrialRecord, report: Report, best: Report) -> None:
+        found = scalars(report, best)
+        if record.epochs is not None:  # trained on dev
+            found = {tag: value for tag, value in found.items() if tag.startswith(("loss/", "speed/"))}
+        curves = [scalar(tag, value) for tag, value in found.items()]
         self._files[report.trial].add(curves, report.epoch, report.time)
 
     def _end(self, trial: str) -> None:

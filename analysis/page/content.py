@@ -103,7 +103,10 @@ def page(run: RunFolder) -> dict[str, Any]:
         "facts": wording.facts(info, records, seconds),
         "troubles": wording.troubles(records),
         "refit_command": next_command(run),
-        "commands": [wording.search_command(run, info), next_command(run)],
+        "commands": [
+            wording.search_command(run, info),
+            " ".join([next_command(run), *(results.flags if results else [])]),
+        ],
         "pictures": pictures(run, info, records, won, results, kept, measured),
         **_configuration(won),
         "parameters": _parameters(records, won, measured),
@@ -137,12 +140,17 @@ def _kept_model(
         return {"kept": None, "papers": False}
     return {
         "kept": kept,
-        "tested": results.with_dev or kept.test,
+        "tested": _final(results, kept),
         "won_by": wording.won_by(won.name, kept),
         "kept_in_words": wording.kept(kept, results),
         "members": wording.members,
         "papers": any(row.in_paper for row in rows),
     }
+
+
+def _final(results: Results, kept: Candidate) -> OnTest:
+    """The test figures of what lies in refit/model."""
+    return results.with_dev.test if results.with_dev else kept.test
 
 
 def _unfinished(info: RunInfo, records: Sequence[TrialRecord]) -> str | None:
@@ -162,7 +170,7 @@ def _tiles(
 ) -> list[Tile]:
     tiles = []
     if results and kept:
-        test, corrected = (results.with_dev or kept.test).overall, results.selection.corrected
+        test, corrected = _final(results, kept).overall, results.selection.corrected
         label = "overall on test" if kept.kind == "single" else f"overall on test, {kept.kind}"
         tiles += [
             Tile(label, f"{test.value:.4f}", f"95% interval {test.low:.4f} to {test.high:.4f}"),
@@ -187,8 +195,11 @@ def _figure_rows(won: TrialRecord | None, results: Results | None, kept: Candida
         corrected = results.selection.corrected
         rows += [
             FigureRow(label="dev, corrected for selection", overall=corrected.value, interval=corrected),
-            _row(f"dev, the model that is kept ({kept.kind})", kept.dev),
-            _tested(f"test, {wording.kept(kept, results)}", results.with_dev or kept.test, strong=True),
+            _row(
+                f"dev, the {kept.kind}{' before it was trained on dev' if results.with_dev else ' that is kept'}",
+                kept.dev,
+            ),
+            _tested(f"test, {wording.kept(kept, results)}", _final(results, kept), strong=True),
             *(_tested(f"test, {peer.point}", peer.test, in_paper=in_paper(peer.point)) for peer in results.peers),
         ]
     return rows

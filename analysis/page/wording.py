@@ -6,7 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from analysis.winner.results import Candidate, Results
+from analysis.winner.results import Candidate, Kind, Results
 from model.config import EncoderConfig, TaskConfig, TrialConfig
 from search.records import TrialRecord
 from search.run_folder import RunFolder, RunInfo, as_typed
@@ -93,11 +93,12 @@ def won_by(trial: str, candidate: Candidate) -> str:
             return f"An ensemble of {plural(len(candidate.names), 'model')}"
 
 
-def members(candidate: Candidate) -> str:
-    """A candidate's, and where they count how often."""
-    if candidate.kind != "ensemble":
-        return ", ".join(candidate.names)
-    return "; ".join(f"{task}: {_counted(counts)}" for task, counts in candidate.members.items())
+def members(kind: Kind, by_task: Mapping[str, Mapping[str, int]]) -> str:
+    """A model's members, by task, and, of an ensemble, how often each counts there."""
+    told = {task: _counted(counts) for task, counts in by_task.items()}
+    return (
+        "; ".join(f"{task}: {text}" for task, text in told.items()) if kind == "ensemble" else next(iter(told.values()))
+    )
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -97,7 +97,9 @@ def _grouped(params: Sequence[str], most: int) -> list[list[str]]:
             break
         alone.append(param)
     groups = [[param] for param in alone] + _parts([param for param in params if param not in alone])
-    return [*groups[: most - 1], [param for group in groups[most - 1 :] for param in group]] if groups else []
+    if len(groups) <= most:
+        return groups
+    return [*groups[: most - 1], [param for group in groups[most - 1 :] for param in group]]
 
 
 def _parts(params: Sequence[str]) -> list[list[str]]:

@@ -12,7 +12,8 @@ sections 2 and 2.1). As dear as its members together.
 A soup is judged on all of dev, which it was not fitted to, and kept if it is better there: it costs nothing more, and
 the single model was picked for its score on dev, which is to that one's advantage. An ensemble is chosen on one half of
 dev and judged on the other, against the better of those two. What may as well be chance is not worth its compute: it is
-kept only where the whole 95% interval of its gain lies above 0.
+kept only where the whole 95% interval of its gain lies above 0. All models have been picked for their scores on both
+halves, the single one most of all, which is to its advantage here.
 """
 
 from __future__ import annotations

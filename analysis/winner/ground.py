@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import track
 
 from analysis.winner.options import Options
 from analysis.winner.trained import Trained
+from model.data.contamination import contaminated
 from model.data.corpus import Corpus, read_corpus
 from model.data.tokens import Tokens, tokenize, with_dev_in_train
 from model.errors import UserError
@@ -37,8 +39,8 @@ class Ground:
     problem: Problem
     precision: ConcretePrecision
     trained: Trained
-    trained_on_dev: Trained
-    """Where train and dev were trained on."""
+    trained_with_dev: Trained
+    """What was trained on train and dev; its clean figures are without what stands in either."""
     console: Console
     _tokens: Tokens
     """Of train and dev alone: all that a training is given."""
@@ -47,14 +49,15 @@ class Ground:
     def train(self, jobs: Sequence[Job]) -> dict[str, TrialRecord]:
         """Trains what of `jobs` has not been trained, and has each sound model say what it says of dev and test. Their
         trials by the jobs' keys; what went wrong with one is told."""
-        return self._train(jobs, self.run.retrained, self.trained, self._tokens)
+        return self._train(jobs, self.run.retrained, "r", self.trained, self._tokens)
 
-    def train_on_dev(self, jobs: Sequence[Job]) -> dict[str, TrialRecord]:
+    def train_with_dev(self, jobs: Sequence[Job]) -> dict[str, TrialRecord]:
         """The same on train and dev together. What such a model says of dev means nothing."""
-        return self._train(jobs, self.run.retrained_on_dev, self.trained_on_dev, with_dev_in_train(self._tokens))
+        tokens = with_dev_in_train(self._tokens)
+        return self._train(jobs, self.run.retrained_with_dev, "d", self.trained_with_dev, tokens)
 
     def _train(
-        self, jobs: Sequence[Job], folder: RunFolder, trained: Trained, tokens: Tokens
+        self, jobs: Sequence[Job], folder: RunFolder, letter: str, trained: Trained, tokens: Tokens
     ) -> dict[str, TrialRecord]:
         from search.retrain import retrain  # with Ray, which takes seconds
 
@@ -65,6 +68,7 @@ class Ground:
             tokens,
             self.encoder,
             self.console,
+            letter=letter,
             address=self.options.address,
             go_on=self._go_on,
         )
@@ -104,7 +108,7 @@ def prepare(run: RunFolder, options: Options, console: Console, go_on: str) -> G
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     precision = resolve_precision(cast(Precision, info.precision), device)
     torch.set_num_threads(usable_cores())
-    asked = tokenize(corpus, encoder), corpus.fingerprint(), encoder, precision, device
+    tokens, fingerprint = tokenize(corpus, encoder), corpus.fingerprint()
     ground = Ground(
         run,
         info,
@@ -113,8 +117,8 @@ def prepare(run: RunFolder, options: Options, console: Console, go_on: str) -> G
         encoder,
         Problem.of(searched, encoder.shape),
         precision,
-        Trained(run.retrained, *asked),
-        Trained(run.retrained_on_dev, *asked),
+        Trained(run.retrained, tokens, fingerprint, encoder, precision, device),
+        Trained(run.retrained_with_dev, _after_dev(corpus, tokens), fingerprint, encoder, precision, device),
         console,
         tokenize(searched, encoder),
         go_on,
@@ -122,3 +126,13 @@ def prepare(run: RunFolder, options: Options, console: Console, go_on: str) -> G
     for file, skipped in corpus.skipped.items():
         ground.say(f"Left out: {skipped.count} rows of {file}, the first: {skipped.messages[0]}")
     return ground
+
+
+def _after_dev(corpus: Corpus, tokens: Tokens) -> Tokens:
+    """`tokens` for a model that was trained on dev too: what of test stands there is not clean either."""
+    splits = {}
+    for task, examples in corpus.examples.items():
+        test, in_train = tokens.splits[task]["test"], np.zeros(len(examples["test"]), dtype=bool)
+        in_train[contaminated([*examples["train"], *examples["dev"]], examples["test"]).rows] = True
+        splits[task] = {**tokens.splits[task], "test": replace(test, in_train=in_train)}
+    return replace(tokens, splits=splits)

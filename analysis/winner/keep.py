@@ -124,10 +124,6 @@ class Candidates:
             for one in self._found
         ]
 
-    def moved(self) -> MultitaskBert:
-        """The model that is kept; of an ensemble, which has no weights of its own, the single one."""
-        return (self.single if self.kept.kind == "ensemble" else self.kept).model()
-
     def _alike(self, kind: Kind, names: Sequence[str]) -> Combination:
         """Of members that count alike in all tasks."""
         counts = {task.name: dict.fromkeys(names, 1) for task in self._tasks}

@@ -28,7 +28,7 @@ class Options:
     """The space's points, such as the papers' configurations, are trained in the same budget, and the way from the best
     paper's to the winner, step by step."""
     with_dev: bool = False
-    """Train the model that is kept once more, on train and dev together, and keep that one."""
+    """Train the model that is kept once more, on train and dev together, and keep that one; test alone judges it."""
     skip_bad_rows: bool = False
     """Leave out rows of test that can't be read, and count them, as --skip-bad-rows of the search did."""
     address: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None

@@ -16,7 +16,8 @@ from model.data.tasks import Classes
 
 
 def write_predictions(folder: Path, corpus: Corpus, predicted: Mapping[Split, Mapping[str, np.ndarray]]) -> None:
-    """Writes predictions (by split, then task, in the order of the examples) as `{task}-{dev|test}-output.csv` files.
+    """Writes predictions (by split, then task, in the order of the examples) as `{task}-{dev|test}-output.csv` files;
+    none for dev where `predicted` has none.
 
     The course's test is the student file; a task without one gets the labelled test instead.
     """
@@ -27,6 +28,8 @@ def write_predictions(folder: Path, corpus: Corpus, predicted: Mapping[Split, Ma
             "test": "student" if corpus.examples[task.name]["student"] else "test",
         }
         for name, split in source.items():
+            if split not in predicted:
+                continue
             rows = zip(corpus.examples[task.name][split], predicted[split][task.name].tolist(), strict=True)
             lines = [f"id \t {task.output_header} \n"]
             for example, value in rows:

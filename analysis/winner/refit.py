@@ -20,9 +20,8 @@ from analysis.winner.mistakes import worst_mistakes
 from analysis.winner.model_card import ModelCard, write_model_card
 from analysis.winner.options import Options
 from analysis.winner.predictions import write_predictions
-from analysis.winner.results import KEPT, Results, write_results
+from analysis.winner.results import KEPT, Results, WithDev, write_results
 from analysis.winner.trained import SPLITS, Outputs, save_outputs
-from model.data.contamination import contamination
 from model.errors import UserError
 from search.job import Job
 from search.run_folder import RunFolder
@@ -55,28 +54,27 @@ def refit(run: RunFolder, options: Options, console: Console, go_on: str) -> Res
     path = ablation_path(ground, records, winner, won.seeds[0].seed, noise) if options.comparison else None
     names = {record.name: record for record in done.values()}
     candidates = Candidates(won, contenders, names, trained, tasks)
-    kept = on_dev(ground, candidates.kept) if options.with_dev else candidates.kept
+    kept = trained_with_dev(ground, candidates.kept) if options.with_dev else candidates.kept
+    moved = candidates.single if kept.kind == "ensemble" else kept  # an ensemble has no weights of its own
     results = Results(
         selection=selection,
         candidates=candidates.described(),
-        with_dev=trained.on_test(kept.outputs) if options.with_dev else None,
+        with_dev=WithDev(kept.members, kept.trained.on_test(kept.outputs)) if options.with_dev else None,
         peers=peers(compared, [done[job.key] for job in point], trained, tasks),
         path=path,
-        drift=drift(candidates.moved(), ground.encoder, trained.tokens),
+        drift=drift(moved.model(), ground.encoder, trained.tokens),
         mistakes=worst_mistakes(ground.corpus, "test", kept.outputs["test"]),
         test_size=ground.corpus.size("test"),
-        contaminated={
-            split: {task: len(found.rows) for task, found in contamination(ground.corpus, split).items()}
-            for split in ("dev", "test")
-        },
+        contaminated={"dev": trained.in_train("dev"), "test": kept.trained.in_train("test")},
+        flags=options.flags(),
     )
     said = {record.name: trained.outputs(record) for record in names.values() if trained.is_sound(record)}
     _write(ground, results, kept, {**said, **candidates.combined_outputs, KEPT: kept.outputs})
     return results
 
 
-def on_dev(ground: Ground, kept: Combination) -> Combination:
-    """The same with each member trained once more, on train and dev together, for as many epochs as were best on dev:
+def trained_with_dev(ground: Ground, kept: Combination) -> Combination:
+    """`kept` with each member trained once more, on train and dev together, for as many epochs as were best on dev:
     with dev in train, none is left to judge an epoch by. Raises UserError where one diverges or fails."""
     jobs = {}
     for name in kept.names:
@@ -84,18 +82,19 @@ def on_dev(ground: Ground, kept: Combination) -> Combination:
         assert record.seed is not None, "each has a seed of its own"
         assert record.best is not None, "it was trained"
         jobs[name] = Job(record.config, record.seed, f"{name} on train and dev", epochs=record.best.epoch)
-    done = ground.train_on_dev(list(jobs.values()))
+    done = ground.train_with_dev(list(jobs.values()))
     for name, job in jobs.items():
-        if not ground.trained_on_dev.is_sound(done[job.key]):
+        record = done[job.key]
+        if not ground.trained_with_dev.is_sound(record):
             raise UserError(
-                f"{done[job.key].name}: {name} diverged or failed on train and dev; without --with-dev the model that "
-                "was trained on train is kept"
+                f"{record.name}: {name} {record.state} on train and dev; the same command tries once more what failed, "
+                "and without --with-dev the model that was trained on train is kept"
             )
     anew = {name: done[job.key] for name, job in jobs.items()}
     members = {
         task: {anew[name].name: count for name, count in counts.items()} for task, counts in kept.members.items()
     }
-    return Combination(kept.kind, members, {record.name: record for record in anew.values()}, ground.trained_on_dev)
+    return Combination(kept.kind, members, {record.name: record for record in anew.values()}, ground.trained_with_dev)
 
 
 def _write(ground: Ground, results: Results, kept: Combination, said: Mapping[str, Outputs]) -> None:
@@ -108,11 +107,16 @@ def _write(ground: Ground, results: Results, kept: Combination, said: Mapping[st
     write_predictions(
         partial / "predictions",
         ground.corpus,
-        {split: ground.trained.predictions(split, kept.outputs) for split in SPLITS},
+        # What was trained on dev knows its labels.
+        {
+            split: kept.trained.predictions(split, kept.outputs)
+            for split in SPLITS
+            if split != "dev" or not results.with_dev
+        },
     )
     for name, outputs in said.items():
         save_outputs(partial / "outputs" / f"{name}.npz", outputs)
-    ground.trained.save_labels(partial / "labels.npz")
+    kept.trained.save_labels(partial / "labels.npz")
     write_results(partial, results)
     shutil.rmtree(ground.run.refit, ignore_errors=True)
     partial.replace(ground.run.refit)
@@ -125,7 +129,7 @@ def _card(ground: Ground, results: Results, kept: Combination) -> ModelCard:
         kind=kept.kind,
         members=kept.members,
         dev=None if results.with_dev else candidate.dev,
-        test=results.with_dev or candidate.test,
+        test=results.with_dev.test if results.with_dev else candidate.test,
         configs=kept.configs(),
         tasks=ground.corpus.tasks,
         encoder=ground.info.encoder,

@@ -100,7 +100,7 @@ class Selection:
 
 
 Kind = Literal["single", "soup", "ensemble"]
-"""The best seed of the chosen configuration; the mean of its seeds' weights; the mean of several models' outputs."""
+"""The best seed of the chosen configuration; the mean of its seeds' weights; means of models' outputs, by task."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +121,7 @@ class Gain:
     """Of a soup on all of dev, of an ensemble on the half that it was not chosen on."""
 
     @property
-    def above(self) -> str:
+    def baseline(self) -> str:
         """What it is over, in words."""
         return "the single model" if self.over == "single" else f"the {self.over}"
 
@@ -143,6 +143,16 @@ class Candidate:
     def names(self) -> list[str]:
         """All its members."""
         return sorted({name for counts in self.members.values() for name in counts})
+
+
+@dataclass(frozen=True)
+class WithDev:
+    """The model that is kept, all its members trained once more on train and dev together, each for as many epochs as
+    were best on dev."""
+
+    members: Mapping[str, Mapping[str, int]]
+    """As a candidate's, but by names in `retrained-with-dev`."""
+    test: OnTest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +183,7 @@ class Step:
     changes: list[Change]
     """Since the step before; none for the first one."""
     name: str
-    """Of the trial in `retrained`, and of its file in `outputs`."""
+    """Of the trial in `retrained`."""
     overall: float
     """On dev."""
     gain: Estimate | None
@@ -219,9 +229,8 @@ class Results:
 
     selection: Selection
     candidates: list[Candidate]
-    with_dev: OnTest | None
-    """The model that is kept, all its members trained once more on train and dev together, each for as many epochs as
-    were best on dev: it is in `model` then. None where that was not asked for."""
+    with_dev: WithDev | None
+    """What lies in `model` then. None where it was not asked for."""
     peers: list[Peer]
     path: AblationPath | None
     """None where the space has no POINTS in the run, or --no-comparison was given."""
@@ -230,7 +239,9 @@ class Results:
     test_size: Mapping[str, int]
     """Labelled examples of test, by task."""
     contaminated: Mapping[str, Mapping[str, int]]
-    """By split (dev, test), then task: examples that stand in train too."""
+    """By split (dev, test), then task: examples that stand in train too, or in dev where that was trained on."""
+    flags: list[str]
+    """What was typed beside --refit."""
 
 
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(Results)
@@ -251,4 +262,6 @@ def read_results(folder: Path) -> Results | None:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise UserError(f"{path}: not the results of a refit: {place}: {first['msg']}") from None
+        raise UserError(
+            f"{path}: not the results of a refit: {place}: {first['msg']}; a new --refit writes them"
+        ) from None

@@ -90,6 +90,7 @@ def _chosen(results: Results) -> Finalist:
 
 
 def _models(results: Results, tasks: Sequence[str]) -> Table:
+    papers, kept = _printed(results), results.with_dev is None
     table = _table(
         "On test, which nothing was decided on",
         "model",
@@ -99,17 +100,17 @@ def _models(results: Results, tasks: Sequence[str]) -> Table:
         "without rows in train",
         "2023",
         *tasks,
-        *(["in its paper"] if _printed(results) else []),
+        *(["in its paper"] if papers else []),
     )
-    kept = results.with_dev is None
+    blank = "" if papers else None
     for one in results.candidates:
         label = _called(one) + (", kept" if one.kept and kept else "")
-        _add(table, label, one.dev, one.test, tasks, bold=one.kept and kept)
+        _add(table, label, one.dev, one.test, tasks, blank, bold=one.kept and kept)
     if results.with_dev is not None:
         label = _called(next(one for one in results.candidates if one.kept))
-        _add(table, f"{label}, trained on dev too, kept", None, results.with_dev, tasks, bold=True)
+        _add(table, f"{label}, trained on dev too, kept", None, results.with_dev.test, tasks, blank, bold=True)
     for peer in results.peers:
-        _add(table, peer.point, peer.dev, peer.test, tasks, printed=in_paper(peer.point))
+        _add(table, peer.point, peer.dev, peer.test, tasks, in_paper(peer.point) if papers else None)
     return table
 
 
@@ -123,10 +124,11 @@ def _add(
     dev: Figures | None,
     test: OnTest,
     tasks: Sequence[str],
+    printed: str | None,
     *,
-    printed: str = "",
     bold: bool = False,
 ) -> None:
+    """`printed`: in a paper; None where no paper is spoken of."""
     figures, overall = test.figures, test.overall
     table.add_row(
         label,
@@ -136,7 +138,7 @@ def _add(
         "" if figures.clean_overall is None else f"{figures.clean_overall:.4f}",
         f"{figures.overall_2023:.4f}",
         *(f"{figures.by_task[task]:.3f}" for task in tasks),
-        *([printed] if len(table.columns) > 6 + len(tasks) else []),
+        *([] if printed is None else [printed]),
         style="bold" if bold else None,
     )
 
@@ -153,12 +155,15 @@ def _on_the_models(results: Results) -> Iterator[str]:
         best = f"; the single model is the best on dev of {seeds} seeds" if seeds > 1 else ""
         yield f"Below the models, the space's points, trained anew in the same budget, one seed each{best}."
     if _printed(results):
-        yield "In its paper: 2024's overall of the scores that it prints, of BERT base in the paper's own budget."
+        yield (
+            "In its paper: 2024's overall of the scores that it prints, of BERT base on the course's whole data and in "
+            "its own budget."
+        )
     for one in results.candidates:
         if one.gain is not None:
             where = "dev" if one.kind == "soup" else "the half of dev that it was not chosen on"
             by = f"{one.gain.by.value:+.4f} ({one.gain.by.low:+.4f} to {one.gain.by.high:+.4f})"
-            yield f"The {_called(one)} gains {by} over {one.gain.above} on {where}{_verdict(one)}."
+            yield f"The {_called(one)} gains {by} over {one.gain.baseline} on {where}{_verdict(one)}."
     if results.with_dev is not None:
         yield "Trained on dev too: the one that is kept, for as many epochs as were best on dev; test alone judges it."
     for split, by_task in results.contaminated.items():
@@ -173,7 +178,7 @@ def _verdict(one: Candidate) -> str:
         return ": kept"
     if one.gain.by.value <= 0:
         return ": not kept"
-    return ": not kept, for it may be chance" if one.kind == "ensemble" else ""
+    return ": not kept, for it may be chance" if one.kind == "ensemble" else ": not kept, for the ensemble is"
 
 
 def _path(results: Results) -> Table:

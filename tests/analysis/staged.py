@@ -26,6 +26,7 @@ from analysis.winner.results import (
     Retrained,
     Selection,
     Step,
+    WithDev,
     write_results,
 )
 from model.config import TrialConfig
@@ -239,7 +240,7 @@ def results_of(
             corrected=_near(won.searched - 0.009, 0.011),
         ),
         candidates=candidates,
-        with_dev=_tested(0.7411, tasks) if with_dev else None,
+        with_dev=WithDev({task: {"d001": 1} for task in tasks}, _tested(0.7411, tasks)) if with_dev else None,
         peers=[
             Peer(
                 point=point,
@@ -255,6 +256,7 @@ def results_of(
         mistakes=[_mistake(task, i) for task in tasks for i in range(3)],
         test_size=dict.fromkeys(tasks, TEST_SIZE),
         contaminated={split: dict.fromkeys(tasks, 3) for split in ("dev", "test")},
+        flags=["--seeds 3"],
     )
 
 

@@ -159,7 +159,7 @@ def test_a_model_that_was_trained_on_dev_too(tmp_path: Path) -> None:
     results = stage_refit(run, kind="ensemble", with_dev=True)
     page = page_of(run)
     assert results.with_dev is not None
-    assert f"An ensemble of 2 models wins with {results.with_dev.overall.value:.4f} on test" in page.text
+    assert f"An ensemble of 2 models wins with {results.with_dev.test.overall.value:.4f} on test" in page.text
     assert "test, the model that is kept (ensemble, trained on dev too)" in page.sections["figures"]
     assert "Of the model that is kept (ensemble, trained on dev too), on test." in page.sections["errors"]
 

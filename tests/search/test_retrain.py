@@ -23,7 +23,7 @@ def job(seed: int, purpose: str = "finalist") -> Job:
 
 
 def searcher(ledger: Ledger, *jobs: Job) -> ListSearcher:
-    return ListSearcher(jobs, ledger, Halt(Budget(), ledger.history, on_interrupt=lambda: None))
+    return ListSearcher(jobs, "r", ledger, Halt(Budget(), ledger.history, on_interrupt=lambda: None))
 
 
 def suggestions(found: ListSearcher) -> list[tuple[str, int]]:

@@ -167,7 +167,7 @@ def _members(run: RunFolder) -> list[Path]:
     return sorted((folder / "members").iterdir()) if (folder / "members").exists() else [folder]
 
 
-def test_a_model_that_is_trained_on_dev_too(refitted: Refitted, tmp_path: Path) -> None:
+def test_a_model_that_is_trained_with_dev_too(refitted: Refitted, tmp_path: Path) -> None:
     shutil.copytree(refitted.run.path, tmp_path / "one", ignore=shutil.ignore_patterns("ray"))
     run = open_run(tmp_path, "one")
     flags = ("--finalists", "2", "--seeds", "2", "--with-dev", "--runs-dir", str(tmp_path))
@@ -177,17 +177,20 @@ def test_a_model_that_is_trained_on_dev_too(refitted: Refitted, tmp_path: Path) 
     assert found is not None
     assert found.with_dev is not None
     assert [one.test for one in found.candidates] == [one.test for one in refitted.results.candidates]
-    check_reproduced(run, found.with_dev)
+    check_reproduced(run, found.with_dev.test)
+    assert sorted(path.name for path in (run.refit / "predictions").iterdir()) == [
+        f"{stem}-test-output.csv" for stem in ("para", "sst", "sts")
+    ], "it has learned dev's labels"
     kept = next(one for one in found.candidates if one.kept)
     before = read_ledger(run.retrained.ledger).trials
-    trained = read_ledger(run.retrained_on_dev.ledger).trials.values()
+    trained = read_ledger(run.retrained_with_dev.ledger).trials.values()
     assert sorted(record.source for record in trained) == [f"{name} on train and dev" for name in kept.names]
     for record in trained:
         origin = before[record.source.split()[0]]
         assert (record.seed, record.config) == (origin.seed, origin.config)
         assert origin.best is not None
         assert record.epoch == record.epochs == origin.best.epoch, "as many epochs as were best"
-        assert load_newest(run.retrained_on_dev.checkpoint(record.name)).values["epoch"] == record.epochs
+        assert load_newest(run.retrained_with_dev.checkpoint(record.name)).values["epoch"] == record.epochs
         assert record.reports[0].clean_overall is None, "of dev nothing is clean"
     sizes = {task: len(of["train"]) + len(of["dev"]) for task, of in read_corpus(run.info().data).examples.items()}
     assert f"Trained on train and dev: sentiment {sizes['sentiment']}, " in (run.refit / "model/README.md").read_text()

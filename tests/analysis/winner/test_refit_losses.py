@@ -116,6 +116,7 @@ class Refit:
         encoder: Encoder,
         console: Console,
         *,
+        letter: str,
         address: str | None,
         go_on: str,
     ) -> list[TrialRecord]:
@@ -123,11 +124,13 @@ class Refit:
         with Ledger(folder.ledger) as ledger:
             for job in jobs:
                 if job.key not in [key_of(record) for record in ledger.records.values()]:
-                    self._train(folder, ledger, job, tokens, encoder)
+                    self._train(folder, ledger, job, letter, tokens, encoder)
             return [next(r for r in ledger.records.values() if key_of(r) == job.key) for job in jobs]
 
-    def _train(self, folder: RunFolder, ledger: Ledger, job: Job, tokens: Tokens, encoder: Encoder) -> None:
-        name = f"r{len(ledger.records) + 1:03d}"
+    def _train(
+        self, folder: RunFolder, ledger: Ledger, job: Job, letter: str, tokens: Tokens, encoder: Encoder
+    ) -> None:
+        name = f"{letter}{len(ledger.records) + 1:03d}"
         ledger.append(
             Suggested(
                 trial=name,
@@ -208,6 +211,9 @@ def test_to_a_point_that_wins_the_way_is_from_another_one(anew: Refit) -> None:
 
 
 def test_a_member_that_diverges_on_dev_is_refused(anew: Refit, searched: RunFolder) -> None:
-    with pytest.raises(UserError, match="diverged or failed on train and dev; without --with-dev the model that was"):
+    with pytest.raises(
+        UserError,
+        match=r"^d001: r00\d diverged on train and dev; the same command tries once more what failed, and without",
+    ):
         anew(lambda job: "on train and dev" in job.purpose, with_dev=True)
     assert not searched.refit.exists()

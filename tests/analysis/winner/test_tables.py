@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from analysis.winner.results import Estimate, Gain, Results
+from analysis.winner.results import Estimate, Gain, Results, WithDev
 from analysis.winner.tables import show
 from search.records import is_fit
 from tests.analysis.staged import TASKS, results_of, stage
@@ -108,7 +108,7 @@ def test_what_became_of_each_candidate(results: Results) -> None:
 
 def test_the_model_that_was_trained_on_dev_too(results: Results, tmp_path: Path) -> None:
     soup = next(one for one in results.candidates if one.kind == "soup")
-    text = printed(dataclasses.replace(results, with_dev=soup.test))
+    text = printed(dataclasses.replace(results, with_dev=WithDev(soup.members, soup.test)))
     assert row(text, "soup of 3, trained on dev too, kept")[1:3] == ["", f"{soup.test.figures.overall:.4f}"]
     assert row(text, "soup of 3")[1] == f"{soup.dev.overall:.4f}"
     assert "Trained on dev too: the one that is kept, for as many epochs as were best on dev" in text

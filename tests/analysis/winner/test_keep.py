@@ -1,0 +1,152 @@
+"""Which model is kept, and what it is judged on: of models whose outputs are made up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from analysis.statistics.intervals import gain, overall_of
+from analysis.winner import ensemble
+from analysis.winner.keep import Candidates, Combination
+from analysis.winner.refit import trained_with_dev
+from analysis.winner.results import Estimate
+from model.data.tasks import CS224N
+from model.training.evaluate import decide
+from search.job import Job
+from tests.analysis.winner.test_ensemble import EVERY_ROW, LABELS, model
+
+Said = Mapping[str, np.ndarray]
+NOISE = {"a1": 3.0, "a2": 2.9, "b1": 2.8, "b2": 3.1}
+SAID: dict[str, Said] = {name: model(seed, noise) for seed, (name, noise) in enumerate(NOISE.items())}
+GOOD, BAD = model(10, noise=1.5), model(11, noise=9.0)
+
+
+class Made:
+    """Stands for `Trained`: a trial's record is its name, and a soup says what it is given."""
+
+    def __init__(self, soup: Said) -> None:
+        self._soup = soup
+
+    def labels(self, split: str) -> Said:
+        return LABELS
+
+    def outputs(self, record: str) -> Mapping[str, Said]:
+        return {"dev": SAID[record], "test": SAID[record]}
+
+    def weights(self, record: str) -> dict[str, Any]:
+        return {}
+
+    def model(self, record: str, weights: object) -> str:
+        return "the soup"
+
+    def ask(self, model: object) -> Mapping[str, Said]:
+        assert model == "the soup"
+        return {"dev": self._soup, "test": self._soup}
+
+
+def predicted(said: Said, rows: Said) -> dict[str, np.ndarray]:
+    return {task.name: decide(task, said[task.name])[rows[task.name]] for task in CS224N}
+
+
+def judged(said: Said, above: Said, rows: Said) -> Estimate:
+    labels = {task: values[rows[task]] for task, values in LABELS.items()}
+    return gain(CS224N, labels, predicted(said, rows), predicted(above, rows))
+
+
+def contender(*names: str) -> Any:
+    dev = {name: overall_of(CS224N, LABELS, predicted(SAID[name], EVERY_ROW)) for name in names}
+    return SimpleNamespace(seeds=[SimpleNamespace(name=name, dev=SimpleNamespace(overall=dev[name])) for name in names])
+
+
+def candidates(soup: Said, *others: Any) -> Candidates:
+    """Where the seeds of the chosen configuration are a1 and a2."""
+    chosen = contender("a1", "a2")
+    records = cast(Any, {name: name for name in SAID})
+    return Candidates(chosen, [chosen, *others], records, cast(Any, Made(soup)), CS224N)
+
+
+@pytest.fixture
+def best() -> str:
+    """The single model."""
+    return max(contender("a1", "a2").seeds, key=lambda seed: seed.dev.overall).name
+
+
+def test_a_soup_is_judged_on_all_of_dev_against_the_single_model(best: str) -> None:
+    found = candidates(GOOD)
+    assert found.single.names == [best]
+    assert found._gains["soup"].over == "single"
+    assert found._gains["soup"].by == judged(GOOD, SAID[best], EVERY_ROW)
+
+
+def test_a_soup_is_kept_for_any_gain(monkeypatch: pytest.MonkeyPatch, best: str) -> None:
+    monkeypatch.setattr(ensemble, "ensemble_helps", lambda gain: False)
+    other = {"a1": "a2", "a2": "a1"}[best]
+    near = {task: 0.8 * SAID[best][task] + 0.2 * SAID[other][task] for task in LABELS}
+    found = candidates(near)
+    by = found._gains["soup"].by
+    assert by.low < 0 < by.value, "it may be chance"
+    assert found.kept.kind == "soup"
+    assert candidates(BAD).kept.kind == "single"
+
+
+@pytest.mark.parametrize(("soup", "over"), [(GOOD, "soup"), (BAD, "single")], ids=["good soup", "bad soup"])
+def test_an_ensemble_is_judged_on_the_other_half_against_the_better_of_the_two(
+    soup: Said, over: str, best: str
+) -> None:
+    found = candidates(soup, contender("b1", "b2"))
+    chosen_on, judged_on = ensemble.halves(LABELS)
+    members = {
+        task.name: ensemble.choose_members(
+            task, LABELS[task.name], {name: said[task.name] for name, said in SAID.items()}, chosen_on[task.name]
+        )
+        for task in CS224N
+    }
+    together = ensemble.combined(SAID, members)
+    assert found._gains["ensemble"].over == over
+    assert found._gains["ensemble"].by == judged(together, soup if over == "soup" else SAID[best], judged_on)
+    np.testing.assert_array_equal(found.combined_outputs["ensemble"]["dev"]["sentiment"], together["sentiment"])
+
+
+@pytest.mark.parametrize("helps", [True, False])
+def test_what_an_ensemble_must_gain_decides(monkeypatch: pytest.MonkeyPatch, helps: bool) -> None:
+    asked: list[Estimate] = []
+    monkeypatch.setattr(ensemble, "ensemble_helps", lambda gain: asked.append(gain) or helps)
+    found = candidates(GOOD, contender("b1", "b2"))
+    assert asked == [found._gains["ensemble"].by]
+    assert found.kept.kind == ("ensemble" if helps else "soup")
+
+
+@pytest.mark.parametrize("kind", ["single", "soup", "ensemble"])
+def test_with_dev_each_member_counts_as_before(kind: Any) -> None:
+    counts: dict[str, dict[str, int]] = {
+        "single": {task: {"r002": 1} for task in LABELS},
+        "soup": {task: {"r001": 1, "r002": 1} for task in LABELS},
+        "ensemble": {"sentiment": {"r001": 2, "r002": 1}, "paraphrase": {"r002": 1}, "similarity": {"r001": 3}},
+    }[kind]
+    epochs = {"r001": 3, "r002": 1}
+    records = {
+        name: SimpleNamespace(config={"of": name}, seed=number, best=SimpleNamespace(epoch=epochs[name]))
+        for number, name in enumerate(epochs)
+    }
+    asked: list[Job] = []
+
+    def train_with_dev(jobs: list[Job]) -> dict[str, Any]:
+        asked.extend(jobs)
+        return {job.key: SimpleNamespace(name=f"d{number}-{job.config['of']}") for number, job in enumerate(jobs)}
+
+    anew = SimpleNamespace(is_sound=lambda record: True)
+    ground = SimpleNamespace(train_with_dev=train_with_dev, trained_with_dev=anew)
+    kept = Combination(kind, counts, cast(Any, records), cast(Any, None))
+    found = trained_with_dev(cast(Any, ground), kept)
+    assert {job.config["of"]: job.epochs for job in asked} == {name: epochs[name] for name in kept.names}
+    assert found.kind == kind
+    assert found.trained is anew
+    renamed = {
+        task: {name.partition("-")[2]: count for name, count in of_task.items()}
+        for task, of_task in found.members.items()
+    }
+    assert renamed == counts
