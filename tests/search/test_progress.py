@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -82,6 +83,29 @@ def test_a_terminal_gets_a_table(filled: Ledger) -> None:
         ["t004", "-", "-", "-", "-", "0/2", "failed", "-", "tpe"],
     ]
     assert "best so far 0.6000 (t005) · 4 of 6 trials ended (1 completed, 1 stopped, 1 diverged, 1 failed)" in text
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_of_what_is_trained_on_dev_no_score_is_shown(ledger: Ledger, terminal: bool) -> None:
+    console = Console(file=io.StringIO(), width=110, height=30, force_terminal=terminal, color_system=None)
+    with progress(console, ledger.history, TASKS, trials=1, epochs=5) as shown:
+        ledger.listen(shown)
+        ledger.append(replace(suggested("d001", "r003 on train and dev"), epochs=2))
+        for epoch in (1, 2):
+            ledger.append(report("d001", epoch, 0.987))
+        ledger.append(End(trial="d001", state="completed"))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "987" not in text
+    if terminal:
+        rows = [line.replace("│", " ").split()[:7] for line in text.splitlines() if "│" in line]
+        assert ["d001", "-", "-", "-", "-", "2/2", "completed"] in rows
+        assert "best so far" not in text
+    else:
+        assert text.splitlines()[1:] == [
+            "d001  epoch 1/2  dev is part of train: no scores",
+            "d001  epoch 2/2  dev is part of train: no scores",
+            "d001  completed with epoch 2",
+        ]
 
 
 def test_a_low_terminal_shows_what_runs_and_the_best(filled: Ledger) -> None:

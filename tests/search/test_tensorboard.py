@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,15 @@ def test_curves_go_by_epochs(events: EventAccumulator) -> None:
     assert curves["score/similarity_train"] == [(1, 0.6), (2, 0.5)]
     assert curves["best/similarity"] == [(1, 0.5), (2, 0.5)], "of the best epoch"
     assert curves["speed/examples_per_second"] == [(1, 50.0), (2, 50.0)]
+
+
+def test_of_what_is_trained_on_dev_there_are_no_scores(tmp_path: Path, ledger: Ledger) -> None:
+    ledger.listen(TensorBoard(RunFolder(tmp_path)))
+    ledger.append(replace(suggested("d001"), epochs=1))
+    ledger.append(report("d001", 1, 0.99))
+    ledger.append(End(trial="d001", state="completed"))
+    tags = EventAccumulator(str(tmp_path / "trials/d001")).Reload().Tags()["scalars"]
+    assert {tag.split("/")[0] for tag in tags} == {"loss", "speed"}
 
 
 def test_parameters_are_a_row_of_the_hparams_table(events: EventAccumulator) -> None:
