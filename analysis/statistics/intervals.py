@@ -28,8 +28,15 @@ class SeedNoise:
 
     variance: float
     """Of one training's overall."""
+    on_dev: float
+    """The same on dev itself, whose examples favour one training more than the other."""
     freedom: int
-    """Degrees of freedom that it was estimated with."""
+    """Degrees of freedom that they were estimated with."""
+
+    @property
+    def luck(self) -> float:
+        """The share of a difference on dev between trainings of a configuration that is dev's doing."""
+        return 1 - self.variance / self.on_dev if self.on_dev else 1.0
 
 
 def metric_interval(metric: Metric, predicted: np.ndarray, labels: np.ndarray) -> Estimate:

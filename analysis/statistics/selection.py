@@ -110,7 +110,7 @@ def select(
         searched=max(searched.values()),
         corrected=_corrected([contender.trial for contender in alive], luck, searched, chosen),
     )
-    return selection, SeedNoise(max(luck.training - luck.alone, 0.0), luck.freedom)
+    return selection, SeedNoise(min(max(luck.training - luck.alone, 0.0), luck.training), luck.training, luck.freedom)
 
 
 def _alive(contenders: Sequence[Contender]) -> list[Contender]:

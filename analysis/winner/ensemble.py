@@ -9,11 +9,12 @@ Ensemble: for each task the mean of the outputs of some of a run's models, taken
 helps. Ensemble Selection from Libraries of Models (Caruana et al. 2004, https://doi.org/10.1145/1015330.1015432,
 sections 2 and 2.1). As dear as its members together.
 
-A soup is judged on all of dev, which it was not fitted to, and kept if it is better there: it costs nothing more, and
-the single model was picked for its score on dev, which is to that one's advantage. An ensemble is chosen on one half of
-dev and judged on the other, against the better of those two. What may as well be chance is not worth its compute: it is
-kept only where the whole 95% interval of its gain lies above 0. All models have been picked for their scores on both
-halves, the single one most of all, which is to its advantage here.
+A soup is judged on all of dev, which it was not fitted to, and kept if it is better there: it costs nothing more. An
+ensemble is chosen on each half of dev and judged on the other, where it must beat the better of the two by more than
+chance explains: what may as well be chance is not worth its compute. The one that is kept is the sum of both.
+
+The single model was picked of its seeds for its score on dev. How much of its lead over their mean is luck is known
+(analysis.statistics.selection), and counts for those that it is compared with.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def _mean(outputs: Mapping[str, np.ndarray], counts: Mapping[str, int]) -> np.nd
 
 
 def halves(labels: ByTask) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The rows to choose an ensemble on, and those to judge on, by task: each a random half, in order."""
+    """Two halves of the rows, by task: drawn at random, each in order."""
     rng = np.random.default_rng(_SEED)
     drawn = {task: rng.permutation(len(labels[task])) for task in labels}
     middle = {task: (len(rows) + 1) // 2 for task, rows in drawn.items()}
@@ -72,6 +73,19 @@ def halves(labels: ByTask) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]
         {task: np.sort(rows[: middle[task]]) for task, rows in drawn.items()},
         {task: np.sort(rows[middle[task] :]) for task, rows in drawn.items()},
     )
+
+
+def cross_fitted(
+    task: Task, labels: np.ndarray, outputs: Mapping[str, np.ndarray], halves: tuple[np.ndarray, np.ndarray]
+) -> tuple[dict[str, int], np.ndarray]:
+    """The sum of the ensembles that are best at `task` on each of both `halves`; and what each of them says of the
+    other half, which it was not chosen on, so of all of dev together. Other arguments as `choose_members`'."""
+    total, said = Counter[str](), np.empty_like(next(iter(outputs.values())))
+    for chosen_on, judged_on in (halves, halves[::-1]):
+        counts = choose_members(task, labels, outputs, chosen_on)
+        total.update(counts)
+        said[judged_on] = _mean(outputs, counts)[judged_on]
+    return dict(total), said
 
 
 def choose_members(
@@ -101,12 +115,12 @@ def choose_members(
 
 
 def soup_helps(gain: Estimate) -> bool:
-    """Whether to keep a soup rather than the single model that it gains so much over, on all of dev."""
+    """Whether to keep a soup rather than the single model that it gains so much over."""
     return gain.value > 0
 
 
 def ensemble_helps(gain: Estimate) -> bool:
-    """Whether to keep an ensemble rather than the model that it gains so much over, on the half that judges."""
+    """Whether to keep an ensemble rather than the model that it gains so much over."""
     return gain.low > 0
 
 

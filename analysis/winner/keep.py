@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.statistics.intervals import gain
+from analysis.statistics.intervals import SeedNoise, gain
 from analysis.statistics.selection import Contender
 from analysis.winner import ensemble
 from analysis.winner.results import Candidate, Estimate, Gain, Kind
@@ -85,24 +86,24 @@ class Candidates:
         records: Mapping[str, TrialRecord],
         trained: Trained,
         tasks: Sequence[Task],
+        noise: SeedNoise,
     ) -> None:
-        """`records` are those of the retrained trials, by name."""
+        """`records` are those of the retrained trials, by name; `noise` is between trainings of a configuration."""
         self._records, self._trained, self._tasks = records, trained, tasks
         self._labels = trained.labels("dev")
         self._gains: dict[Kind, Gain] = {}
         best = max(chosen.seeds, key=lambda one: one.dev.overall)
+        self._luck = noise.luck * (best.dev.overall - statistics.fmean(one.dev.overall for one in chosen.seeds))
         self.single = self.kept = self._alike("single", [best.name])
         self._found = [self.single]
         if len(chosen.seeds) > 1:
             soup = self._alike("soup", [one.name for one in chosen.seeds])
-            rows = {task: np.arange(len(labels)) for task, labels in self._labels.items()}
-            if ensemble.soup_helps(self._add(soup, rows)):
+            if ensemble.soup_helps(self._add(soup, soup.outputs["dev"])):
                 self.kept = soup
         names = [one.name for each in contenders for one in each.seeds]
         if len(names) > 1:
-            chosen_on, judged_on = ensemble.halves(self._labels)
-            together = self._ensemble(names, chosen_on)
-            if len(together.names) > 1 and ensemble.ensemble_helps(self._add(together, judged_on)):
+            together, judged = self._ensemble(names)
+            if len(together.names) > 1 and ensemble.ensemble_helps(self._add(together, judged)):
                 self.kept = together
 
     @property
@@ -129,24 +130,29 @@ class Candidates:
         counts = {task.name: dict.fromkeys(names, 1) for task in self._tasks}
         return Combination(kind, counts, self._records, self._trained)
 
-    def _ensemble(self, names: Sequence[str], rows: ensemble.ByTask) -> Combination:
+    def _ensemble(self, names: Sequence[str]) -> tuple[Combination, ensemble.ByTask]:
+        """The ensemble, and what it is judged by: what that of each half says of the other half."""
         said = {name: self._trained.outputs(self._records[name])["dev"] for name in names}
-        members = {
-            task.name: ensemble.choose_members(
-                task, self._labels[task.name], {name: of[task.name] for name, of in said.items()}, rows[task.name]
+        halves = ensemble.halves(self._labels)
+        members, judged = dict[str, dict[str, int]](), dict[str, np.ndarray]()
+        for task in self._tasks:
+            members[task.name], judged[task.name] = ensemble.cross_fitted(
+                task,
+                self._labels[task.name],
+                {name: outputs[task.name] for name, outputs in said.items()},
+                (halves[0][task.name], halves[1][task.name]),
             )
-            for task in self._tasks
-        }
-        return Combination("ensemble", members, self._records, self._trained)
+        return Combination("ensemble", members, self._records, self._trained), judged
 
-    def _add(self, other: Combination, rows: ensemble.ByTask) -> Estimate:
-        """Takes in a candidate beside the one that is best so far, which it is judged against on `rows` of dev."""
-        labels = {task: values[rows[task]] for task, values in self._labels.items()}
+    def _add(self, other: Combination, judged: ensemble.ByTask) -> Estimate:
+        """Takes in a candidate, whose outputs `judged` are compared with those of the one that is best so far."""
         predicted, above = (
-            {task.name: decide(task, one.outputs["dev"][task.name][rows[task.name]]) for task in self._tasks}
-            for one in (other, self.kept)
+            {task.name: decide(task, outputs[task.name]) for task in self._tasks}
+            for outputs in (judged, self.kept.outputs["dev"])
         )
-        gained = gain(self._tasks, labels, predicted, above)
+        gained = gain(self._tasks, self._labels, predicted, above)
+        if self.kept is self.single:
+            gained = Estimate(gained.value + self._luck, gained.low + self._luck, gained.high + self._luck)
         self._gains[other.kind] = Gain(self.kept.kind, gained)
         self._found.append(other)
         return gained

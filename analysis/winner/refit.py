@@ -53,7 +53,7 @@ def refit(run: RunFolder, options: Options, console: Console, go_on: str) -> Res
     won = next(one for one in contenders if one.trial == winner.name)
     path = ablation_path(ground, records, winner, won.seeds[0].seed, noise) if options.comparison else None
     names = {record.name: record for record in done.values()}
-    candidates = Candidates(won, contenders, names, trained, tasks)
+    candidates = Candidates(won, contenders, names, trained, tasks, noise)
     kept = trained_with_dev(ground, candidates.kept) if options.with_dev else candidates.kept
     moved = candidates.single if kept.kind == "ensemble" else kept  # an ensemble has no weights of its own
     results = Results(

@@ -118,7 +118,7 @@ class Gain:
 
     over: Kind
     by: Estimate
-    """Of a soup on all of dev, of an ensemble on the half that it was not chosen on."""
+    """Of an ensemble on the half of dev that it was not chosen on, both ways; without the luck of the single model."""
 
     @property
     def baseline(self) -> str:

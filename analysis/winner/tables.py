@@ -161,9 +161,11 @@ def _on_the_models(results: Results) -> Iterator[str]:
         )
     for one in results.candidates:
         if one.gain is not None:
-            where = "dev" if one.kind == "soup" else "the half of dev that it was not chosen on"
+            where = "dev" if one.kind == "soup" else "the halves of dev that it was not chosen on"
             by = f"{one.gain.by.value:+.4f} ({one.gain.by.low:+.4f} to {one.gain.by.high:+.4f})"
             yield f"The {_called(one)} gains {by} over {one.gain.baseline} on {where}{_verdict(one)}."
+    if any(one.gain and one.gain.over == "single" for one in results.candidates):
+        yield "Gains over the single model are without the luck that made it the best of its seeds on dev."
     if results.with_dev is not None:
         yield "Trained on dev too: the one that is kept, for as many epochs as were best on dev; test alone judges it."
     for split, by_task in results.contaminated.items():

@@ -89,7 +89,7 @@ def test_gains_cover_the_truth_of_models_and_of_configurations() -> None:
         rng = np.random.default_rng((1, number))
         world = World(rng=rng, offsets=np.array([0.0, -0.01]), seed_spread=np.full(2, spread), sizes=MIDDLE)
         better, worse = world.train(0), world.train(1)
-        seeds = SeedNoise(spread**2, 10_000)
+        seeds = SeedNoise(spread**2, spread**2, 10_000)
         of_models = gain(CS224N, world.labels, better.predicted, worse.predicted, resamples=200)
         of_configurations = gain(CS224N, world.labels, better.predicted, worse.predicted, seeds, 200)
         model_gain = float(better.metrics.mean() - worse.metrics.mean())
@@ -116,7 +116,8 @@ def test_a_variance_from_few_seeds_counts_for_less() -> None:
     widths = [
         one.high - one.low
         for one in (
-            gain(CS224N, world.labels, models[0], models[1], SeedNoise(0.01, freedom), 200) for freedom in (2, 10, 1000)
+            gain(CS224N, world.labels, models[0], models[1], SeedNoise(0.01, 0.01, freedom), 200)
+            for freedom in (2, 10, 1000)
         )
     ]
     assert widths[0] > 1.5 * widths[1] > 1.6 * widths[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, cast
@@ -9,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from analysis.statistics.intervals import gain, overall_of
+from analysis.statistics.intervals import SeedNoise, gain, overall_of
 from analysis.winner import ensemble
 from analysis.winner.keep import Candidates, Combination
 from analysis.winner.refit import trained_with_dev
@@ -62,11 +63,11 @@ def contender(*names: str) -> Any:
     return SimpleNamespace(seeds=[SimpleNamespace(name=name, dev=SimpleNamespace(overall=dev[name])) for name in names])
 
 
-def candidates(soup: Said, *others: Any) -> Candidates:
-    """Where the seeds of the chosen configuration are a1 and a2."""
+def candidates(soup: Said, *others: Any, noise: SeedNoise = SeedNoise(0.01, 0.01, 9)) -> Candidates:
+    """Where the seeds of the chosen configuration are a1 and a2; all that trainings differ by is real by default."""
     chosen = contender("a1", "a2")
     records = cast(Any, {name: name for name in SAID})
-    return Candidates(chosen, [chosen, *others], records, cast(Any, Made(soup)), CS224N)
+    return Candidates(chosen, [chosen, *others], records, cast(Any, Made(soup)), CS224N, noise)
 
 
 @pytest.fixture
@@ -93,22 +94,36 @@ def test_a_soup_is_kept_for_any_gain(monkeypatch: pytest.MonkeyPatch, best: str)
     assert candidates(BAD).kept.kind == "single"
 
 
+@pytest.mark.parametrize(("real", "share"), [(0.01, 0.0), (0.004, 0.6), (0.0, 1.0)])
+def test_the_luck_of_the_single_model_counts_for_the_others(real: float, share: float) -> None:
+    low, high = sorted(seed.dev.overall for seed in contender("a1", "a2").seeds)
+    found = candidates(GOOD, noise=SeedNoise(real, 0.01, 9))._gains["soup"].by
+    plain = candidates(GOOD)._gains["soup"].by
+    luck = share * (high - low) / 2
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (plain.value + luck, plain.low + luck, plain.high + luck)
+    )
+
+
 @pytest.mark.parametrize(("soup", "over"), [(GOOD, "soup"), (BAD, "single")], ids=["good soup", "bad soup"])
-def test_an_ensemble_is_judged_on_the_other_half_against_the_better_of_the_two(
+def test_an_ensemble_is_judged_on_what_it_was_not_chosen_on_against_the_better_of_the_two(
     soup: Said, over: str, best: str
 ) -> None:
     found = candidates(soup, contender("b1", "b2"))
-    chosen_on, judged_on = ensemble.halves(LABELS)
-    members = {
-        task.name: ensemble.choose_members(
-            task, LABELS[task.name], {name: said[task.name] for name, said in SAID.items()}, chosen_on[task.name]
-        )
-        for task in CS224N
-    }
-    together = ensemble.combined(SAID, members)
+    halves, judged_by = ensemble.halves(LABELS), {task: values.copy() for task, values in SAID["a1"].items()}
+    summed: dict[str, Counter[str]] = {task: Counter() for task in LABELS}
+    for chosen_on, judged_on in (halves, halves[::-1]):
+        for task in CS224N:
+            name = task.name
+            of_task = {model: said[name] for model, said in SAID.items()}
+            counts = ensemble.choose_members(task, LABELS[name], of_task, chosen_on[name])
+            judged_by[name][judged_on[name]] = ensemble.combined(SAID, {name: counts})[name][judged_on[name]]
+            summed[name].update(counts)
     assert found._gains["ensemble"].over == over
-    assert found._gains["ensemble"].by == judged(together, soup if over == "soup" else SAID[best], judged_on)
-    np.testing.assert_array_equal(found.combined_outputs["ensemble"]["dev"]["sentiment"], together["sentiment"])
+    assert found._gains["ensemble"].by == judged(judged_by, soup if over == "soup" else SAID[best], EVERY_ROW)
+    together = found._found[-1]
+    assert together.members == summed
+    np.testing.assert_array_equal(together.outputs["dev"]["sentiment"], ensemble.combined(SAID, summed)["sentiment"])
 
 
 @pytest.mark.parametrize("helps", [True, False])
