@@ -23,6 +23,7 @@ from tests.analysis.winner.test_ensemble import EVERY_ROW, LABELS, model
 Said = Mapping[str, np.ndarray]
 NOISE = {"a1": 3.0, "a2": 2.9, "b1": 2.8, "b2": 3.1}
 SAID: dict[str, Said] = {name: model(seed, noise) for seed, (name, noise) in enumerate(NOISE.items())}
+ALL_REAL = SeedNoise(0.01, 0.01, 9)
 GOOD, BAD = model(10, noise=1.5), model(11, noise=9.0)
 
 
@@ -63,7 +64,7 @@ def contender(*names: str) -> Any:
     return SimpleNamespace(seeds=[SimpleNamespace(name=name, dev=SimpleNamespace(overall=dev[name])) for name in names])
 
 
-def candidates(soup: Said, *others: Any, noise: SeedNoise = SeedNoise(0.01, 0.01, 9)) -> Candidates:
+def candidates(soup: Said, *others: Any, noise: SeedNoise = ALL_REAL) -> Candidates:
     """Where the seeds of the chosen configuration are a1 and a2; all that trainings differ by is real by default."""
     chosen = contender("a1", "a2")
     records = cast(Any, {name: name for name in SAID})
