@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         console = make_console()
         show_winner(run, console)
         if not arguments.refit:
-            console.print("Next:", next_command(run), soft_wrap=True, highlight=False)
+            show_refit(run, console)
             return 0
         try:
             refit_and_report(run, arguments, console)
@@ -74,6 +74,20 @@ def show_winner(run: RunFolder, console: Console) -> None:
         console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
 
 
+def show_refit(run: RunFolder, console: Console) -> None:
+    """What a refit found, or how to make one."""
+    from analysis.winner.results import read_results
+    from analysis.winner.tables import show  # with scipy, which takes a second
+
+    results = read_results(run.refit)
+    if results is None:
+        console.print("Next:", next_command(run), soft_wrap=True, highlight=False)
+        return
+    console.print(f"\nRefitted by: {' '.join([next_command(run), *results.flags])}", soft_wrap=True, highlight=False)
+    show(results, run.info().tasks, console)
+    _tell_files(run, console)
+
+
 def refit_and_report(run: RunFolder, arguments: Arguments, console: Console) -> None:
     """Everything that --refit does."""
     from analysis.report import write_report
@@ -82,9 +96,13 @@ def refit_and_report(run: RunFolder, arguments: Arguments, console: Console) -> 
 
     results = refit(run, arguments.options, console, go_on=_command(run, arguments))
     show(results, run.info().tasks, console)
-    report = write_report(run)
+    write_report(run)
+    _tell_files(run, console)
+
+
+def _tell_files(run: RunFolder, console: Console) -> None:
     console.print(f"Written: {run.refit}/model, {run.refit}/predictions", soft_wrap=True, highlight=False)
-    console.print(f"Report:  {report}", soft_wrap=True, highlight=False)
+    console.print(f"Report:  {run.path / 'report.html'}", soft_wrap=True, highlight=False)
 
 
 def _check(arguments: Arguments) -> None:

@@ -105,7 +105,7 @@ def page(run: RunFolder) -> dict[str, Any]:
         "refit_command": next_command(run),
         "commands": [
             wording.search_command(run, info),
-            " ".join([next_command(run), *(results.flags if results else [])]),
+            " ".join([next_command(wording.again(run)), *(results.flags if results else [])]),
         ],
         "pictures": pictures(run, info, records, won, results, kept, measured),
         **_configuration(won),

@@ -175,6 +175,11 @@ def _epochs_before(record: TrialRecord, time: float) -> int:
     return sum(report.time <= time for report in record.reports)
 
 
+def again(run: RunFolder) -> RunFolder:
+    """Where the same search again would lie."""
+    return RunFolder(run.path.with_name(f"{run.name}-again"))
+
+
 def search_command(run: RunFolder, info: RunInfo) -> str:
     """What to type for the same search again."""
     flags = [
@@ -186,6 +191,6 @@ def search_command(run: RunFolder, info: RunInfo) -> str:
         *("--epochs", str(info.epochs), "--epoch-examples", str(info.epoch_examples)),
         *(() if info.early_stopping else ("--no-early-stopping",)),
         *("--concurrent", str(info.concurrent), "--seed", str(info.seed), "--precision", info.precision),
-        *("--run", f"{run.name}-again"),
+        *("--run", again(run).name),
     ]
     return f"{as_typed('python')} -m search.run {shlex.join(flags)}"

@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from model.data.scores import overall
 from model.data.tasks import CS224N
-from model.training.evaluate import overall
 
 
 @dataclass(frozen=True)

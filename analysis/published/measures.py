@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from model.data.scores import overall
 from model.data.tasks import CS224N, Metric
-from model.training.evaluate import TRAIN_SAMPLE, overall
+from model.training.evaluate import TRAIN_SAMPLE
 from search.records import Report, TrialRecord
 
 Verdict = Literal["held", "did not hold", "within noise", "nothing learned", "not ended", "no scores"]
@@ -140,7 +141,7 @@ def learned(quantity: Quantity, reports: Sequence[Report], dev: DevSets) -> bool
 
 
 def variance(quantity: Quantity, scores: Mapping[str, float], sizes: Sizes) -> float:
-    """Of a score, from the examples it is measured on. Overall is a mean in which r counts half (evaluate.overall)."""
+    """Of a score, from the examples it is measured on. Overall is a mean in which r counts half."""
     by_task = {task.name: _variance(task.metric, scores[task.name], sizes[task.name]) for task in CS224N}
     if quantity != "overall":
         return by_task[quantity]

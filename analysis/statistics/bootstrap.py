@@ -28,7 +28,7 @@ Predictions = Mapping[str, np.ndarray]
 def resampled_overalls(
     tasks: Sequence[Task], labels: Predictions, predicted: Sequence[Predictions], resamples: int = RESAMPLES
 ) -> np.ndarray:
-    """Overall (model.training.evaluate.overall) of each of M models in each resample, (resamples, M).
+    """Overall (model.data.scores.overall) of each of M models in each resample, (resamples, M).
 
     `labels` is by task, (N,); `predicted` holds M models' predictions for the same examples in the same order.
     """
@@ -44,7 +44,7 @@ def resampled_overalls(
 def resampled_scores(
     metric: Metric, predicted: np.ndarray, labels: np.ndarray, resamples: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """One task's metric (model.training.evaluate.score) in each resample, (resamples, M), of M models' predictions,
+    """One task's metric (model.data.scores.score) in each resample, (resamples, M), of M models' predictions,
     (M, N), for examples with `labels`, (N,)."""
     scores_of = _accuracies if metric == "accuracy" else _correlations
     return np.concatenate([scores_of(counts, predicted, labels) for counts in _counts(len(labels), resamples, rng)])
@@ -69,7 +69,7 @@ def _correlations(counts: np.ndarray, predicted: np.ndarray, labels: np.ndarray)
     mean_x, mean_y = counts @ x.T / size, counts @ y.T / size
     var_x, var_y = counts @ (x * x).T / size - mean_x**2, counts @ (y * y).T / size - mean_y**2
     covariance = counts @ (x * y).T / size - mean_x * mean_y
-    # A resample in which all predictions are the same has r = 0, as in model.training.evaluate.score.
+    # A resample in which all predictions are the same has r = 0, as in model.data.scores.score.
     varies = (var_x > 1e-12) & (var_y > 1e-12)
     return np.where(varies, covariance / np.sqrt(np.where(varies, var_x * var_y, 1.0)), 0.0)
 

@@ -16,8 +16,8 @@ from scipy import stats
 
 from analysis.statistics.bootstrap import RESAMPLES, Predictions, resampled_overalls
 from analysis.winner.results import Estimate
+from model.data.scores import overall, score
 from model.data.tasks import Metric, Task
-from model.training.evaluate import overall, score
 
 CONFIDENCE = 0.95
 
@@ -59,7 +59,7 @@ def metric_intervals(tasks: Sequence[Task], labels: Predictions, predicted: Pred
 
 
 def overall_interval(tasks: Sequence[Task], by_task: Mapping[str, Estimate]) -> Estimate:
-    """A model's overall (model.training.evaluate.overall) with its interval over the examples, from `metric_intervals`.
+    """A model's overall (model.data.scores.overall) with its interval over the examples, from `metric_intervals`.
 
     MOVER: the tasks' examples are independent of each other, so their distances to the limits add up as squares.
     """
@@ -92,7 +92,7 @@ def gain(
 
 
 def overall_of(tasks: Sequence[Task], labels: Predictions, predicted: Predictions) -> float:
-    """A model's overall (model.training.evaluate.overall) on the examples that `labels` are of."""
+    """A model's overall (model.data.scores.overall) on the examples that `labels` are of."""
     return overall(tasks, {task.name: score(task.metric, predicted[task.name], labels[task.name]) for task in tasks})
 
 

@@ -11,7 +11,8 @@ the seed's luck away; the examples' stays, for dev is the same. So they are told
 The examples' luck follows from the paired bootstrap (statistics.bootstrap): what trainings of one configuration share,
 and what those of different ones do. Seeds are too few to be resampled: three drawn with replacement lose a third of
 their variance. Theirs is the variance between the trainings of a configuration, which holds the last two terms, pooled
-over the finalists, and counts with Student's t at the degrees of freedom that it has.
+over the finalists, and counts with Student's t at the degrees of freedom that it has; it is never taken to be less than
+the first of the two, which the bootstrap knows.
 
 One kind of luck stays in: each training is judged by its best epoch on dev. Where all of three epochs are equally good,
 that left the corrected score 0.002 too high (tests/analysis/statistics/test_selection.py); test figures are free of it.
@@ -110,7 +111,7 @@ def select(
         searched=max(searched.values()),
         corrected=_corrected([contender.trial for contender in alive], luck, searched, chosen),
     )
-    return selection, SeedNoise(min(max(luck.training - luck.alone, 0.0), luck.training), luck.training, luck.freedom)
+    return selection, SeedNoise(luck.training - max(luck.alone, 0.0), luck.training, luck.freedom)
 
 
 def _alive(contenders: Sequence[Contender]) -> list[Contender]:
@@ -151,6 +152,8 @@ def _luck(
     covariance = np.atleast_2d(np.cov(resampled_overalls(tasks, labels, every, resamples), rowvar=False))  # (M, M)
     examples, alone = _shared(covariance, seeds)
     training, freedom = _training_variance(scores, [searched[contender.trial] for contender in alive])
+    # Few seeds may lie near each other by luck; what the examples do to a training alone is known better than that.
+    training = max(training, alone)
     return Luck(np.array([np.mean(values) for values in scores]), seeds, examples, training, alone, freedom)
 
 

@@ -11,7 +11,7 @@ import tyro
 
 from model.errors import UserError
 
-_OFF = tyro.conf.arg(help_behavior_hint="(default: they are)")
+_OFF = tyro.conf.arg(help_behavior_hint="(default: with them)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +25,8 @@ class Options:
     prefer: Literal["score", "cheap"] = "score"
     """Of the finalists that can't be told apart from the best, the best is chosen or the cheapest to train."""
     comparison: Annotated[bool, _OFF] = True
-    """The space's points, such as the papers' configurations, are trained in the same budget, and the way from the best
-    paper's to the winner, step by step."""
+    """Leave out the space's points, such as the papers' configurations, trained in the same budget, and the way from
+    the best paper's to the winner, step by step: most of the work."""
     with_dev: bool = False
     """Train the model that is kept once more, on train and dev together, and keep that one; test alone judges it."""
     skip_bad_rows: bool = False

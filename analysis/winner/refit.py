@@ -20,7 +20,7 @@ from analysis.winner.mistakes import worst_mistakes
 from analysis.winner.model_card import ModelCard, write_model_card
 from analysis.winner.options import Options
 from analysis.winner.predictions import write_predictions
-from analysis.winner.results import KEPT, Results, WithDev, write_results
+from analysis.winner.results import KEPT, Results, WithDev, read_results, write_results
 from analysis.winner.trained import SPLITS, Outputs, save_outputs
 from model.errors import UserError
 from search.job import Job
@@ -34,6 +34,9 @@ def refit(run: RunFolder, options: Options, console: Console, go_on: str) -> Res
     from; KeyboardInterrupt after Ctrl-C: the same command, `go_on`, goes on where it was.
     """
     ground = prepare(run, options, console, go_on)
+    before = read_results(run.refit)
+    if before is not None and before.flags != options.flags():
+        ground.say(f"This will replace {run.refit}, which was made with: {' '.join(before.flags) or 'no other flags'}")
     records, tasks, trained = run.trials(), ground.corpus.tasks, ground.trained
     able = distinct(records)
     if not able:

@@ -19,6 +19,7 @@ class Table:
 
     path: Path
     delimiter: str
+    """Between the cells that are written."""
     columns: list[str]
     rows: list[list[str]]
     lines: list[int]
@@ -70,7 +71,8 @@ class Table:
 
 def read_table(path: Path) -> Table:
     """The table in `path`. Its first line names the columns; where there is a comma and no tab in that, commas separate
-    the cells, else tabs do.
+    the cells, else tabs do. A single column has neither, and its cells may hold commas; more are written beside it with
+    commas where the file is called .csv.
 
     Raises UserError, with file and line, for what is no such table.
     """
@@ -85,4 +87,6 @@ def read_table(path: Path) -> Table:
     for line, row in rest:
         if len(row) != len(columns):
             raise UserError(f"{path}:{line}: {len(row)} fields in a row of {len(columns)} columns")
+    if len(columns) == 1 and path.suffix.lower() == ".csv":
+        delimiter = ","
     return Table(path, delimiter, columns, [row for _, row in rest], [line for line, _ in rest])

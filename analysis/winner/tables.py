@@ -81,7 +81,8 @@ def _on_the_choice(results: Results) -> Iterator[str]:
     )
     yield (
         f"Dev as the search saw it: {_chosen(results).searched:.4f}, one of the best of many on the same examples; the "
-        f"search's highest: {selection.searched:.4f}. Without the luck of that: {interval(selection.corrected)}."
+        f"search's highest: {selection.searched:.4f}. Without the luck of that: {interval(selection.corrected)}, by "
+        "empirical Bayes over all trials, from the search's score and the fresh ones."
     )
 
 
@@ -91,26 +92,31 @@ def _chosen(results: Results) -> Finalist:
 
 def _models(results: Results, tasks: Sequence[str]) -> Table:
     papers, kept = _printed(results), results.with_dev is None
+    clean = any(results.contaminated["test"].values())
     table = _table(
         "On test, which nothing was decided on",
         "model",
         "dev",
         "test",
         "95% interval",
-        "without rows in train",
+        *(["without rows in train"] if clean else []),
         "2023",
         *tasks,
         *(["in its paper"] if papers else []),
     )
     blank = "" if papers else None
+
+    def add(label: str, dev: Figures | None, test: OnTest, printed: str | None = blank, *, bold: bool = False) -> None:
+        table.add_row(*_cells(label, dev, test, tasks, printed, clean=clean), style="bold" if bold else None)
+
     for one in results.candidates:
         label = _called(one) + (", kept" if one.kept and kept else "")
-        _add(table, label, one.dev, one.test, tasks, blank, bold=one.kept and kept)
+        add(label, one.dev, one.test, bold=one.kept and kept)
     if results.with_dev is not None:
         label = _called(next(one for one in results.candidates if one.kept))
-        _add(table, f"{label}, trained on dev too, kept", None, results.with_dev.test, tasks, blank, bold=True)
+        add(f"{label}, trained on dev too, kept", None, results.with_dev.test, bold=True)
     for peer in results.peers:
-        _add(table, peer.point, peer.dev, peer.test, tasks, in_paper(peer.point) if papers else None)
+        add(peer.point, peer.dev, peer.test, in_paper(peer.point) if papers else None)
     return table
 
 
@@ -118,29 +124,21 @@ def _called(one: Candidate) -> str:
     return one.kind if one.kind == "single" else f"{one.kind} of {len(one.names)}"
 
 
-def _add(
-    table: Table,
-    label: str,
-    dev: Figures | None,
-    test: OnTest,
-    tasks: Sequence[str],
-    printed: str | None,
-    *,
-    bold: bool = False,
-) -> None:
-    """`printed`: in a paper; None where no paper is spoken of."""
+def _cells(
+    label: str, dev: Figures | None, test: OnTest, tasks: Sequence[str], printed: str | None, *, clean: bool
+) -> list[str]:
+    """A row of the models' table; `printed` in a paper: None where no paper is spoken of."""
     figures, overall = test.figures, test.overall
-    table.add_row(
+    return [
         label,
         "" if dev is None else f"{dev.overall:.4f}",
         f"{figures.overall:.4f}",
         f"{overall.low:.4f} to {overall.high:.4f}",
-        "" if figures.clean_overall is None else f"{figures.clean_overall:.4f}",
+        *(["" if figures.clean_overall is None else f"{figures.clean_overall:.4f}"] if clean else []),
         f"{figures.overall_2023:.4f}",
         *(f"{figures.by_task[task]:.3f}" for task in tasks),
         *([] if printed is None else [printed]),
-        style="bold" if bold else None,
-    )
+    ]
 
 
 def _printed(results: Results) -> bool:
@@ -177,7 +175,7 @@ def _on_the_models(results: Results) -> Iterator[str]:
 def _verdict(one: Candidate) -> str:
     assert one.gain is not None, "it was judged"
     if one.kept:
-        return ": kept"
+        return ": kept, for it costs nothing more" if one.kind == "soup" else ": kept"
     if one.gain.by.value <= 0:
         return ": not kept"
     return ": not kept, for it may be chance" if one.kind == "ensemble" else ": not kept, for the ensemble is"

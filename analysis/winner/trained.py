@@ -14,6 +14,7 @@ from analysis.statistics.intervals import metric_intervals, overall_interval
 from analysis.winner.results import Figures, OnTest
 from model.config import TrialConfig
 from model.data.corpus import Split
+from model.data.scores import clean_overall, overall, overall_2023
 from model.data.tokens import Tokens
 from model.errors import UserError
 from model.network.multitask import MultitaskBert
@@ -111,10 +112,10 @@ class Trained:
         by_task, clean = evaluate.scores(tokens, split, predicted), evaluate.clean_scores(tokens, split, predicted)
         return Figures(
             by_task=by_task,
-            overall=evaluate.overall(tokens.tasks, by_task),
-            overall_2023=evaluate.overall_2023(tokens.tasks, by_task),
+            overall=overall(tokens.tasks, by_task),
+            overall_2023=overall_2023(tokens.tasks, by_task),
             clean_by_task=clean,
-            clean_overall=evaluate.clean_overall(tokens.tasks, clean),
+            clean_overall=clean_overall(tokens.tasks, clean),
         )
 
     def on_test(self, outputs: Outputs) -> OnTest:

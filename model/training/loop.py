@@ -13,6 +13,7 @@ import torch
 
 from model.config import TrialConfig
 from model.data.batches import Batch, Plan, Step, assemble, sequence_lengths
+from model.data.scores import clean_overall, overall
 from model.data.tokens import Tokens
 from model.network.multitask import MultitaskBert
 from model.network.pretrained import Encoder
@@ -189,9 +190,9 @@ class Training(Iterator[Epoch]):
         return Epoch(
             number=number,
             scores=scores,
-            overall=evaluate.overall(self._tokens.tasks, scores),
+            overall=overall(self._tokens.tasks, scores),
             clean_scores=clean,
-            clean_overall=evaluate.clean_overall(self._tokens.tasks, clean),
+            clean_overall=clean_overall(self._tokens.tasks, clean),
             train_scores=evaluate.scores(self._tokens, "train", learned, sample),
             losses=losses,
             examples=self._plan.epoch_examples,

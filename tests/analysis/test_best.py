@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from analysis.best import main
-from search.run_folder import RunFolder
+from search.run_folder import RunFolder, next_command
+from tests.analysis.staged import stage, stage_refit
+from tests.support import tiny_config
 
 
 def best(run: RunFolder, *flags: str) -> None:
@@ -22,6 +24,17 @@ def test_the_leaderboard_and_the_winners_configuration(run: RunFolder, capsys: p
     assert "The search's winner is t002, proposed by tpe" in printed
     assert "head_learning_rate 0.01" in printed
     assert not (run.path / "refit").exists()
+
+
+def test_a_refit_that_is_there_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = stage(tmp_path, 14, config=tiny_config())
+    results = stage_refit(run)
+    best(run)
+    printed = capsys.readouterr().out
+    assert f"Refitted by: {next_command(run)} --seeds 3" in printed
+    assert f"Chosen: {results.selection.chosen}" in printed
+    assert f"Written: {run.path}/refit/model" in printed
+    assert "Next:" not in printed
 
 
 def refused(run: RunFolder, capsys: pytest.CaptureFixture[str], *flags: str) -> str:

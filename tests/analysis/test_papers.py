@@ -25,8 +25,8 @@ from analysis.published.measures import (
     saves_time,
     variance,
 )
+from model.data.scores import overall, overall_2023
 from model.data.tasks import CS224N
-from model.training.evaluate import overall, overall_2023
 from search.ledger import Ledger
 from search.records import End, Report, TrialRecord
 from search.run_folder import RunFolder, RunInfo, create_run

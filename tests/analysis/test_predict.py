@@ -184,6 +184,19 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "plain"
 
 
+@pytest.mark.parametrize(
+    ("name", "delimiter"), [("one.csv", ","), ("one.CSV", ","), ("one.tsv", "\t"), ("one.txt", "\t")]
+)
+def test_beside_a_single_column_the_files_name_decides(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, delimiter: str
+) -> None:
+    (tmp_path / name).write_text("sentence\nthe film, they say, is good\nthe plot is bad\n")
+    main([str(model), str(tmp_path / name)])
+    rows = table(capsys.readouterr().out, delimiter)
+    assert [row["sentence"] for row in rows] == ["the film, they say, is good", "the plot is bad"]
+    assert all(row["predicted"] in "01234" for row in rows)
+
+
 def test_rows_keep_what_they_hold(model: Path, file: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
     path = file('\ufeffnote,sentence\r\n"a ""b"", c", the film is good \r\n\r\n,"the film\nis bad"\r\n')
     main([str(model), str(path)])
@@ -194,7 +207,7 @@ def test_rows_keep_what_they_hold(model: Path, file: Callable[[str], Path], caps
         ("", "the film\nis bad"),
     ]
     main([str(model), str(file("sentence\nthe film is good\nthe film, is bad\n"))])
-    alone = table(capsys.readouterr().out)
+    alone = table(capsys.readouterr().out, ",")
     assert [row["sentence"] for row in alone] == ["the film is good", "the film, is bad"]
     assert alone[0]["probability_0"] == pytest.approx(rows[0]["probability_0"]), "space around makes no difference"
 

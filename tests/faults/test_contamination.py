@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from model.data.contamination import Contaminated, contamination, describe
 from model.data.corpus import Corpus, Example, Split, read_corpus
+from model.data.scores import clean_overall, overall, score
 from model.data.tasks import CS224N
 from model.data.tokens import tokenize
 from model.training import evaluate
@@ -187,14 +188,14 @@ def test_clean_scores_leave_contaminated_rows_out(unlike, encoder):
     kept = {task: np.setdiff1d(np.arange(24), rows[task]) for task in ("sentiment", "similarity")}
     clean = evaluate.clean_scores(tokens, "dev", predicted)
     assert clean == {
-        task.name: evaluate.score(
+        task.name: score(
             task.metric,
             predicted[task.name][kept[task.name]],
             tokens.splits[task.name]["dev"].labels[kept[task.name]],
         )
         for task in (CS224N[0], CS224N[2])
     }
-    assert evaluate.clean_overall(CS224N, clean) is None
+    assert clean_overall(CS224N, clean) is None
 
 
 def test_training_reports_clean_scores_beside_the_others(unlike, encoder, config):
@@ -206,7 +207,7 @@ def test_training_reports_clean_scores_beside_the_others(unlike, encoder, config
     assert clean.clean_overall == clean.overall
     assert dirty.clean_scores["sentiment"] == dirty.scores["sentiment"]
     assert dirty.clean_scores["similarity"] != dirty.scores["similarity"]
-    assert dirty.clean_overall == evaluate.overall(CS224N, dirty.clean_scores) != dirty.overall
+    assert dirty.clean_overall == overall(CS224N, dirty.clean_scores) != dirty.overall
 
 
 def test_real_data(real_data):

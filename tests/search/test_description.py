@@ -13,9 +13,9 @@ from rich.console import Console
 
 from model.data.contamination import contamination
 from model.data.corpus import Corpus, Skipped
+from model.data.scores import score
 from model.network.pretrained import Encoder
 from model.problem import Problem
-from model.training.evaluate import score
 from search.description import (
     USUAL_TRIALS,
     announce,

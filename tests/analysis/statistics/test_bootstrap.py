@@ -8,8 +8,8 @@ from scipy import stats
 
 from analysis.statistics import bootstrap
 from analysis.statistics.bootstrap import resampled_overalls, resampled_scores
+from model.data.scores import overall, score
 from model.data.tasks import CS224N, Metric
-from model.training.evaluate import overall, score
 from tests.analysis.known_truth import World
 
 SIZES = {"sentiment": 30, "paraphrase": 50, "similarity": 20}

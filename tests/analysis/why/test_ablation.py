@@ -15,9 +15,9 @@ from optuna.samplers import RandomSampler
 from analysis.why.ablation import NOT_DRAWN, Trained, Waypoint, _grouped, best_point, changes, measured, plan
 from analysis.winner.results import Change
 from model.config import TrialConfig
+from model.data.scores import overall, score
 from model.data.tasks import CS224N
 from model.problem import Problem, check
-from model.training.evaluate import overall, score
 from search.records import TrialRecord
 from search.space import Space, load_space, quiet_optuna
 from tests.analysis.simulated import simulated_record

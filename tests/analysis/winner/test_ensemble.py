@@ -9,9 +9,10 @@ from scipy import special
 
 from analysis.winner.ensemble import choose_members, combined, ensemble_helps, halves, soup, soup_helps
 from analysis.winner.results import Estimate
+from model.data.scores import score
 from model.data.tasks import CS224N, Task
 from model.network.multitask import MultitaskBert
-from model.training.evaluate import decide, score
+from model.training.evaluate import decide
 from tests.support import refused, tiny_config, tiny_encoder
 
 SIZE = {"sentiment": 90, "paraphrase": 120, "similarity": 70}

@@ -167,6 +167,16 @@ def test_nothing_is_lost(anew: Refit) -> None:
     assert anew.said.strip() == ""
 
 
+def test_a_refit_that_will_be_replaced_is_told(anew: Refit, searched: RunFolder) -> None:
+    anew(seeds=1, comparison=False)
+    assert "replace" not in anew.said
+    anew(seeds=1, comparison=False)
+    assert "replace" not in anew.said, "it is the same"
+    anew(seeds=1)
+    flags = "--finalists 2 --seeds 1 --no-comparison"
+    assert f"This will replace {searched.refit}, which was made with: {flags}\n" in anew.said
+
+
 def test_a_seed_that_diverges_is_told_and_counted(anew: Refit) -> None:
     results = anew(lambda job: "t003, seed 7" in job.purpose)
     lost = {one.trial: (one.lost, len(one.seeds)) for one in results.selection.finalists}

@@ -55,7 +55,7 @@ def test_the_finalists_and_how_far_they_can_be_told_apart(results: Results) -> N
     assert row(text, finalists[4].trial)[6] == "yes"
     assert f"Chosen: {first.trial}, the best mean. Not told apart from the best: {second.trial}, " in text
     corrected = results.selection.corrected
-    assert f"Without the luck of that: {corrected.value:.4f} ({corrected.low:.4f} to {corrected.high:.4f})." in text
+    assert f"Without the luck of that: {corrected.value:.4f} ({corrected.low:.4f} to {corrected.high:.4f}), by" in text
 
 
 def test_the_cheapest_of_equals(results: Results) -> None:
@@ -84,6 +84,13 @@ def test_the_models_and_the_points_on_test(results: Results) -> None:
     assert "Rows of test that stand in train: sentiment 3, paraphrase 3, similarity 3." in text
 
 
+def test_where_test_is_clean_nothing_is_said_of_it(results: Results) -> None:
+    assert row(printed(results), "jetty-final")[4] == f"{results.peers[2].test.figures.clean_overall:.4f}"
+    text = printed(dataclasses.replace(results, contaminated={"dev": {}, "test": dict.fromkeys(TASKS, 0)}))
+    assert "without" not in text.split("On test")[1].split("Overall")[0]
+    assert row(text, "jetty-final")[4] == f"{results.peers[2].test.figures.overall_2023:.4f}"
+
+
 def test_without_points_no_paper_is_spoken_of(results: Results) -> None:
     text = printed(dataclasses.replace(results, peers=[], path=None))
     assert "paper" not in text
@@ -93,7 +100,7 @@ def test_without_points_no_paper_is_spoken_of(results: Results) -> None:
 
 def test_what_became_of_each_candidate(results: Results) -> None:
     text = printed(results)
-    assert "The soup of 3 gains +0.0031 (-0.0009 to +0.0071) over the single model on dev: kept." in text
+    assert "gains +0.0031 (-0.0009 to +0.0071) over the single model on dev: kept, for it costs nothing more." in text
     where = "on the halves of dev that it was not chosen on"
     assert f"The ensemble of 2 gains +0.0052 (+0.0002 to +0.0102) over the soup {where}" in text
     assert "Gains over the single model are without the luck that made it the best of its seeds on dev." in text

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.data.batches import assemble
+from model.data.scores import overall, overall_2023, score
 from model.data.tasks import CS224N
 from model.network.multitask import MultitaskBert
 from model.training import evaluate
@@ -119,9 +120,7 @@ def test_a_split_without_examples_has_no_predictions(model, tokens):
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=30))
 def test_accuracy_is_that_of_sklearn(pairs):
     predicted, labels = np.array(pairs, dtype=np.float32).T
-    assert evaluate.score("accuracy", predicted, labels) == pytest.approx(
-        sklearn.metrics.accuracy_score(labels, predicted)
-    )
+    assert score("accuracy", predicted, labels) == pytest.approx(sklearn.metrics.accuracy_score(labels, predicted))
 
 
 @given(st.integers(0, 1000), st.integers(3, 50), st.floats(-1, 1))
@@ -130,18 +129,18 @@ def test_pearson_is_that_of_scipy(seed, count, slope):
     labels = rng.uniform(0, 5, count).astype(np.float32)
     predicted = (slope * labels + rng.normal(size=count)).astype(np.float32)
     expected, _ = scipy.stats.pearsonr(predicted.astype(np.float64), labels.astype(np.float64))
-    assert evaluate.score("pearson", predicted, labels) == pytest.approx(expected, abs=1e-9)
+    assert score("pearson", predicted, labels) == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize(("predicted", "labels"), [([2.5] * 4, [0, 1, 2, 3]), ([0, 1, 2, 3], [1] * 4)])
 def test_pearson_of_a_constant_is_0(predicted, labels):
-    assert evaluate.score("pearson", np.array(predicted), np.array(labels)) == 0.0
+    assert score("pearson", np.array(predicted), np.array(labels)) == 0.0
 
 
 def test_pearson_reaches_both_ends():
     labels = np.array([0, 1.5, 2, 5], dtype=np.float32)
-    assert evaluate.score("pearson", 2 * labels + 1, labels) == pytest.approx(1)
-    assert evaluate.score("pearson", -labels, labels) == pytest.approx(-1)
+    assert score("pearson", 2 * labels + 1, labels) == pytest.approx(1)
+    assert score("pearson", -labels, labels) == pytest.approx(-1)
 
 
 def test_scores_are_each_tasks_own(tokens):
@@ -167,5 +166,5 @@ def test_scores_are_each_tasks_own(tokens):
     ],
 )
 def test_overall(by_task, formula_2024, formula_2023):
-    assert evaluate.overall(CS224N, by_task) == pytest.approx(formula_2024, abs=1e-6)
-    assert evaluate.overall_2023(CS224N, by_task) == pytest.approx(formula_2023)
+    assert overall(CS224N, by_task) == pytest.approx(formula_2024, abs=1e-6)
+    assert overall_2023(CS224N, by_task) == pytest.approx(formula_2023)
