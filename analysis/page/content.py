@@ -195,10 +195,7 @@ def _figure_rows(won: TrialRecord | None, results: Results | None, kept: Candida
         corrected = results.selection.corrected
         rows += [
             FigureRow(label="dev, corrected for selection", overall=corrected.value, interval=corrected),
-            _row(
-                f"dev, the {kept.kind}{' before it was trained on dev' if results.with_dev else ' that is kept'}",
-                kept.dev,
-            ),
+            _row(f"dev, {wording.kept_on_train(kept, results)}", kept.dev),
             _tested(f"test, {wording.kept(kept, results)}", _final(results, kept), strong=True),
             *(_tested(f"test, {peer.point}", peer.test, in_paper=in_paper(peer.point)) for peer in results.peers),
         ]

@@ -82,6 +82,11 @@ def kept(candidate: Candidate, results: Results) -> str:
     return f"the model that is kept ({candidate.kind}{on_dev})"
 
 
+def kept_on_train(candidate: Candidate, results: Results) -> str:
+    """What the model that is kept was when dev could judge it."""
+    return "what is kept, before it was trained on dev" if results.with_dev else kept(candidate, results)
+
+
 def won_by(trial: str, candidate: Candidate) -> str:
     """Who won, the chosen finalist being `trial`."""
     match candidate.kind:
