@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 
 from rich.console import Console
 
@@ -34,9 +35,7 @@ def refit(run: RunFolder, options: Options, console: Console, go_on: str) -> Res
     from; KeyboardInterrupt after Ctrl-C: the same command, `go_on`, goes on where it was.
     """
     ground = prepare(run, options, console, go_on)
-    before = read_results(run.refit)
-    if before is not None and before.flags != options.flags():
-        ground.say(f"This will replace {run.refit}, which was made with: {' '.join(before.flags) or 'no other flags'}")
+    _tell_of_the_one_before(ground)
     records, tasks, trained = run.trials(), ground.corpus.tasks, ground.trained
     able = distinct(records)
     if not able:
@@ -74,6 +73,16 @@ def refit(run: RunFolder, options: Options, console: Console, go_on: str) -> Res
     said = {record.name: trained.outputs(record) for record in names.values() if trained.is_sound(record)}
     _write(ground, results, kept, {**said, **candidates.combined_outputs, KEPT: kept.outputs})
     return results
+
+
+def _tell_of_the_one_before(ground: Ground) -> None:
+    """Which refit this one replaces, where that was another. One that can't be read any more is none."""
+    folder = ground.run.refit
+    with suppress(UserError):
+        before = read_results(folder)
+        if before is not None and before.flags != ground.options.flags():
+            made_with = " ".join(before.flags) or "no other flags"
+            ground.say(f"This will replace {folder}, which was made with: {made_with}")
 
 
 def trained_with_dev(ground: Ground, kept: Combination) -> Combination:

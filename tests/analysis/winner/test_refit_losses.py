@@ -26,6 +26,7 @@ from search.ledger import Ledger
 from search.records import End, Report, Suggested, TrialRecord
 from search.run_folder import RunFolder
 from search.space import load_space
+from tests.search.events import report
 
 SPACE = """
 from model.config import EncoderConfig, HeadConfig, OptimizationConfig, TaskConfig, TrialConfig
@@ -65,28 +66,9 @@ def searched(run: RunFolder, corpus: Corpus, encoder: Encoder) -> RunFolder:
             trial = optuna.trial.FixedTrial(params)
             config = space.draw(trial, problem).to_dict()  # type: ignore[arg-type]
             ledger.append(Suggested(trial=name, source=source, params=params, distributions={}, config=config))
-            ledger.append(made_up(name, overall))
+            ledger.append(report(name, 1, overall))
             ledger.append(End(trial=name, state="completed"))
     return run
-
-
-def made_up(trial: str, overall: float) -> Report:
-    scores = {"sentiment": overall, "paraphrase": overall, "similarity": 2 * overall - 1}
-    return Report(
-        trial=trial,
-        epoch=1,
-        scores=scores,
-        clean_scores=scores,
-        train_scores=scores,
-        losses=dict.fromkeys(scores, 1.0),
-        overall=overall,
-        clean_overall=overall,
-        best=overall,
-        examples=48,
-        train_seconds=1.0,
-        seconds=1.5,
-        trainable_parameters=1000,
-    )
 
 
 class Refit:
@@ -175,6 +157,9 @@ def test_a_refit_that_will_be_replaced_is_told(anew: Refit, searched: RunFolder)
     anew(seeds=1)
     flags = "--finalists 2 --seeds 1 --no-comparison"
     assert f"This will replace {searched.refit}, which was made with: {flags}\n" in anew.said
+    (searched.refit / "results.json").write_text("{}")
+    anew(seeds=1, comparison=False)
+    assert "replace" not in anew.said, "nobody can read it"
 
 
 def test_a_seed_that_diverges_is_told_and_counted(anew: Refit) -> None:
