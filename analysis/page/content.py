@@ -129,7 +129,7 @@ def _winner(run: RunFolder, records: Sequence[TrialRecord], results: Results | N
 
 
 def _kept(results: Results | None) -> Candidate | None:
-    return None if results is None else next(one for one in results.candidates if one.kept)
+    return None if results is None else results.kept
 
 
 def _kept_model(
@@ -140,17 +140,12 @@ def _kept_model(
         return {"kept": None, "papers": False}
     return {
         "kept": kept,
-        "tested": _final(results, kept),
+        "tested": results.final,
         "won_by": wording.won_by(won.name, kept),
         "kept_in_words": wording.kept(kept, results),
         "members": wording.members,
         "papers": any(row.in_paper for row in rows),
     }
-
-
-def _final(results: Results, kept: Candidate) -> OnTest:
-    """The test figures of what lies in refit/model."""
-    return results.with_dev.test if results.with_dev else kept.test
 
 
 def _unfinished(info: RunInfo, records: Sequence[TrialRecord]) -> str | None:
@@ -170,7 +165,7 @@ def _tiles(
 ) -> list[Tile]:
     tiles = []
     if results and kept:
-        test, corrected = _final(results, kept).overall, results.selection.corrected
+        test, corrected = results.final.overall, results.selection.corrected
         label = "overall on test" if kept.kind == "single" else f"overall on test, {kept.kind}"
         tiles += [
             Tile(label, f"{test.value:.4f}", f"95% interval {test.low:.4f} to {test.high:.4f}"),
@@ -196,7 +191,7 @@ def _figure_rows(won: TrialRecord | None, results: Results | None, kept: Candida
         rows += [
             FigureRow(label="dev, corrected for selection", overall=corrected.value, interval=corrected),
             _row(f"dev, {wording.kept_on_train(kept, results)}", kept.dev),
-            _tested(f"test, {wording.kept(kept, results)}", _final(results, kept), strong=True),
+            _tested(f"test, {wording.kept(kept, results)}", results.final, strong=True),
             *(_tested(f"test, {peer.point}", peer.test, in_paper=in_paper(peer.point)) for peer in results.peers),
         ]
     return rows

@@ -88,12 +88,11 @@ def _of_refit(results: Results, won: TrialRecord, kept: Candidate) -> Pictures:
     selection = results.selection
     searched = won.best.overall if won.best else None
     moved = "the soup" if kept.kind == "soup" else "the single model"  # an ensemble has no weights of its own
-    test = results.with_dev.test if results.with_dev else kept.test
     briefly = f"{kept.kind} with dev" if results.with_dev else kept.kind
     figures = [
         Row(label="dev, as the search saw it", estimate=None, before=searched),
         Row(label="dev, corrected for selection", estimate=selection.corrected),
-        Row(label=f"test, kept: {briefly}", estimate=test.overall, strong=True),
+        Row(label=f"test, kept: {briefly}", estimate=results.final.overall, strong=True),
     ]
     peers = [Row(label=f"test, {peer.point}", estimate=peer.test.overall) for peer in results.peers]
     found: Pictures = {

@@ -12,7 +12,6 @@ from analysis.statistics.selection import Contender
 from analysis.why.cost import train_seconds
 from analysis.winner.results import Peer, Retrained
 from analysis.winner.trained import Trained
-from model.data.tasks import Task
 from search.job import Job, key_of
 from search.records import POINT, TrialRecord, is_fit
 
@@ -71,20 +70,18 @@ def retrained(record: TrialRecord, trained: Trained) -> Retrained:
     )
 
 
-def peers(
-    trials: Sequence[TrialRecord], anew: Sequence[TrialRecord], trained: Trained, tasks: Sequence[Task]
-) -> list[Peer]:
+def peers(trials: Sequence[TrialRecord], anew: Sequence[TrialRecord], trained: Trained) -> list[Peer]:
     """The search's trials of POINTS and the same trained `anew`: best on dev first, without those that diverged or
     failed."""
     found = [
-        _peer(record.source.removeprefix(POINT), one, trained, tasks)
+        _peer(record.source.removeprefix(POINT), one, trained)
         for record, one in zip(trials, anew, strict=True)
         if trained.is_sound(one)
     ]
     return sorted(found, key=lambda peer: -peer.dev.overall)
 
 
-def _peer(point: str, record: TrialRecord, trained: Trained, tasks: Sequence[Task]) -> Peer:
+def _peer(point: str, record: TrialRecord, trained: Trained) -> Peer:
     assert record.seed is not None, "each has a seed of its own"
     outputs = trained.outputs(record)
     return Peer(

@@ -62,7 +62,7 @@ def refit(run: RunFolder, options: Options, console: Console, go_on: str) -> Res
         selection=selection,
         candidates=candidates.described(),
         with_dev=WithDev(kept.members, kept.trained.on_test(kept.outputs)) if options.with_dev else None,
-        peers=peers(compared, [done[job.key] for job in point], trained, tasks),
+        peers=peers(compared, [done[job.key] for job in point], trained),
         path=path,
         drift=drift(moved.model(), ground.encoder, trained.tokens),
         mistakes=worst_mistakes(ground.corpus, "test", kept.outputs["test"]),
@@ -135,13 +135,12 @@ def _write(ground: Ground, results: Results, kept: Combination, said: Mapping[st
 
 
 def _card(ground: Ground, results: Results, kept: Combination) -> ModelCard:
-    candidate = next(one for one in results.candidates if one.kept)
     return ModelCard(
         run=ground.run.name,
         kind=kept.kind,
         members=kept.members,
-        dev=None if results.with_dev else candidate.dev,
-        test=results.with_dev.test if results.with_dev else candidate.test,
+        dev=None if results.with_dev else results.kept.dev,
+        test=results.final,
         configs=kept.configs(),
         tasks=ground.corpus.tasks,
         encoder=ground.info.encoder,

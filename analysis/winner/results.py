@@ -243,6 +243,16 @@ class Results:
     flags: list[str]
     """What was typed beside --refit."""
 
+    @property
+    def kept(self) -> Candidate:
+        """The candidate that is kept, as it was trained on train."""
+        return next(one for one in self.candidates if one.kept)
+
+    @property
+    def final(self) -> OnTest:
+        """The figures of what lies in `model`."""
+        return self.with_dev.test if self.with_dev else self.kept.test
+
 
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(Results)
 
