@@ -109,7 +109,7 @@ def _check(arguments: Arguments) -> None:
 def measure(arguments: Arguments) -> dict[str, list[float]]:
     """By case, the seconds of a step in each repeat."""
     encoder = read_encoder(arguments.encoder)
-    tokens = _with_short_evaluation(tokenize(read_corpus(arguments.data), encoder))
+    tokens = with_short_evaluation(tokenize(read_corpus(arguments.data), encoder))
     examples = arguments.steps * arguments.batch_size
 
     def begin(case: Case) -> Training:
@@ -158,7 +158,7 @@ def _config(case: Case, tasks: tuple[Task, ...], batch_size: int) -> TrialConfig
     return TrialConfig(tasks=parts, optimization=optimization, **case.regularizers)
 
 
-def _with_short_evaluation(tokens: Tokens) -> Tokens:
+def with_short_evaluation(tokens: Tokens) -> Tokens:
     """Only steps are timed: evaluation after an epoch need not take long."""
     splits = {
         task: {**parts, "dev": dataclasses.replace(

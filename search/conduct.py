@@ -106,6 +106,7 @@ def carry_on(
         precision=cast(Precision, info.precision),
         threads=shares.threads,
         device=shares.device,
+        cache_bytes=int(info.cache_gb * 1e9),
     )
     shown = listeners(run, info, ledger, console)
     halt = Halt(

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MOST_EPOCH_EXAMPLES = 10_000
 """In an epoch by default: with many rows, ASHA should not have to wait for all of them."""
+CACHE_GB = 8.0
+"""Disk for outputs of frozen layers, unless --cache-gb says otherwise."""
 USUAL_TRIALS = 20
 """Unless --trials or --budget says otherwise."""
 
@@ -56,6 +58,7 @@ def describe_run(flags: Flags, inputs: Inputs, encoder: Encoder, shares: Shares)
         concurrent=shares.concurrent,
         threads=shares.threads,
         gpus_per_trial=shares.gpus,
+        cache_gb=CACHE_GB if flags.cache_gb is None else flags.cache_gb,
         versions=versions(),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
@@ -72,11 +73,14 @@ class Flags:
     """Of the draws and of the training."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """What trials compute in. auto: bf16 where the hardware has it, fp16 on other GPUs, else fp32."""
+    cache_gb: Annotated[float | None, arg(metavar="GB", help_behavior_hint="(default: 8)")] = None
+    """Disk, on each node, for what frozen layers put out (in ~/.cache/minbert-search): that is computed once for all
+    trials and runs. 0: it is computed anew in every step."""
     dry_run: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: no dry run)")] = None
     """Print N configurations, the POINTS, then random draws, and train none."""
 
 
-_MAY_CHANGE = ("resume", "trials", "budget", "concurrent", "trials_per_gpu", "address", "runs_dir")
+_MAY_CHANGE = ("resume", "trials", "budget", "concurrent", "trials_per_gpu", "address", "cache_gb", "runs_dir")
 """What a resumed run may be given anew: how much there is to do, and with what."""
 
 
@@ -88,6 +92,8 @@ def check_flags(flags: Flags) -> None:
             raise UserError(f"{_typed(name)} {value}: allowed is a whole number from 1")
     if flags.pretrain_epochs < 0:
         raise UserError(f"--pretrain-epochs {flags.pretrain_epochs}: allowed is a whole number from 0")
+    if flags.cache_gb is not None and not 0 <= flags.cache_gb < math.inf:
+        raise UserError(f"--cache-gb {flags.cache_gb}: allowed is a number from 0")
     if not 0 <= flags.seed < 2**32:
         raise UserError(f"--seed {flags.seed}: allowed is a whole number from 0 to {2**32 - 1}")
     Budget.parse(flags.budget)

@@ -121,6 +121,7 @@ def resume(flags: Flags, console: Console, begun: float) -> int:
             concurrent=shares.concurrent,
             threads=shares.threads,
             gpus_per_trial=shares.gpus,
+            cache_gb=asked.cache_gb if flags.cache_gb is None else flags.cache_gb,
         )
         check_room(run.path, room_for_states(encoder.weights.values(), shares.concurrent))
         announce(run.path, info, inputs, machine, shares, console)

@@ -83,6 +83,8 @@ class RunInfo:
     early_stopping: bool
     """Whether weak trials were stopped before their last epoch."""
     seed: int
+    cache_gb: float
+    """Disk that outputs of frozen layers may take on each node."""
     precision: str
     """As asked for."""
     computes_in: str

@@ -20,6 +20,7 @@ from model.network.pretrained import Encoder
 from model.training.checkpoint import Damaged, load_newest
 from model.training.loop import Diverged, Epoch, Training, train
 from model.training.precision import Precision
+from model.training.prefix_store import PrefixStore, cache_folder
 from search.failures import described, kind_of
 from search.pulse import Pulse
 from search.records import End, Report, Retry, TrialError, kept_of
@@ -41,6 +42,8 @@ class TrialSettings:
     threads: int
     device: str
     """`cpu` or `cuda`: Ray shows a trial its own GPU only."""
+    cache_bytes: int
+    """Disk that outputs of frozen layers may take on this node."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class MinbertTrial(tune.Trainable):
         self._encoder = encoder
         self._settings = settings
         self._run = RunFolder(settings.run)
+        self._store = PrefixStore(cache_folder(), settings.cache_bytes) if settings.cache_bytes else None
         self._pulse: Pulse | None = None
         self._begin(config)
 
@@ -156,6 +160,7 @@ class MinbertTrial(tune.Trainable):
             device=settings.device,
             micro_batches=self._micro_batches,
             on_step=pulse.beat,
+            store=self._store,
         )
 
     def _has_kept(self, training: Training) -> bool:

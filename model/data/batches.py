@@ -44,11 +44,16 @@ class Batch:
     """(R, T), True where there is a token; None where nothing is padded."""
     labels: Tensor
     """(B,), float32."""
+    prefix: Tensor | None = None
+    """(R, T, C): what the encoder's frozen prefix puts out, where that is known; `ids` and `segments` are (R, 0)
+    then, and T may be 1 where no more of the sequence is read. float32 once it was moved to a device."""
 
     def to(self, device: torch.device) -> Batch:
         mask = None if self.mask is None else self.mask.to(device, non_blocking=True)
         ids, segments, labels = (t.to(device, non_blocking=True) for t in (self.ids, self.segments, self.labels))
-        return Batch(ids, segments, mask, labels)
+        # Half the bytes on the way, and then what the prefix itself would have put out: LayerNorm gives fp32.
+        prefix = None if self.prefix is None else self.prefix.to(device, non_blocking=True).float()
+        return Batch(ids, segments, mask, labels, prefix)
 
 
 def sequence_lengths(split: TokenizedSplit, pairs: PairEncoding | None, max_length: int) -> np.ndarray:

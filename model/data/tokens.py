@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -45,6 +47,15 @@ class TokenizedSplit:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """A hash of the sentences."""
+        digest = hashlib.sha256()
+        for sentence in self.sentences:
+            digest.update(np.ascontiguousarray(sentence.ids).data)
+            digest.update(np.ascontiguousarray(sentence.starts).data)
+        return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,7 @@ class Bert(nn.Module):
         if freeze_depth:
             for module in (self.embeddings, *self.layers[:freeze_depth]):
                 module.requires_grad_(False)
+        self.train()
 
     @property
     def prefix_is_frozen(self) -> bool:

@@ -74,6 +74,8 @@ class MultitaskBert(nn.Module):
 
     def prefix(self, batch: Batch) -> Tensor:
         """The input of the first trainable layer, (R, T, C): the same for all tasks."""
+        if batch.prefix is not None:
+            return batch.prefix
         return self.bert.prefix(batch.ids, batch.segments, batch.mask)
 
     def trajectory(self, task: str, hidden: Tensor, mask: Tensor | None) -> list[Tensor]:

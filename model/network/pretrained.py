@@ -5,6 +5,7 @@ Only safetensors and JSON are read: nothing that a user hands over is unpickled.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -78,6 +79,10 @@ class Encoder:
 
     def fingerprint(self) -> str:
         """A hash of shape, weights and tokenizer: equal for equal encoders, whatever they are called."""
+        return self._fingerprint
+
+    @functools.cached_property
+    def _fingerprint(self) -> str:  # of large encoders it takes a second, and every trial asks
         digest = hashlib.sha256(f"{self.shape}{self.tokenizer}".encode())
         for key, array in sorted(self.weights.items()):
             digest.update(key.encode())

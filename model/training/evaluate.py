@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 
-from model.data.batches import assemble, sequence_lengths
+from model.data.batches import sequence_lengths
 from model.data.corpus import Split
 from model.data.scores import score
 from model.data.tasks import Binary, Classes, Number, Task
 from model.data.tokens import Tokens
 from model.network.multitask import MultitaskBert
+from model.training.inputs import Assembled, Inputs, Wanted
 from model.training.losses import BINARY_THRESHOLD, objective
 from model.training.precision import ConcretePrecision, autocast
 
@@ -32,39 +33,48 @@ def outputs(
     precision: ConcretePrecision,
     rows: Mapping[str, np.ndarray] | None = None,
     on_batch: Callable[[], None] | None = None,
+    inputs: Inputs | None = None,
 ) -> dict[str, np.ndarray]:
     """What `model` says of every task's examples of `split`, or those at `rows`, in their order; by task, float32.
 
     Probabilities of classes, (N, classes); the probability of the label 1, (N,); or numbers on the task's scale, (N,):
     see `Objective.outputs`. Not a number where the model's logits are not finite. `on_batch` is called after each
-    batch. On a CPU the same examples in the same order, and the same number of threads, give the same bits.
+    batch. `inputs` are those of `tokens` that the model is trained with, where these know what frozen layers put out.
+    On a CPU the same examples in the same order, and the same number of threads, give the same bits.
     """
     device = next(model.parameters()).device
     model.eval()
+    inputs = inputs or Assembled(model.config, tokens)
+    on_batch = on_batch or _nothing
     said = {}
     for task in tokens.tasks:
         part, examples = model.config.tasks[task.name], tokens.splits[task.name][split]
         read_as = objective(task, part)
         chosen = np.arange(len(examples)) if rows is None else rows[task.name]
         order = np.argsort(sequence_lengths(examples, part.pair_encoding, tokens.max_length)[chosen], kind="stable")
+        orders = (False, True) if part.pair_order == "both" else (False,)
+        asked = [Wanted(task.name, chosen, np.full(len(chosen), swap)) for swap in orders]
+        inputs.prepare(split, asked, on_batch)
         batches = []
         for at in range(0, len(order), BATCH_SIZE):
             batch_rows = chosen[order[at : at + BATCH_SIZE]]
-            orders = (False, True) if part.pair_order == "both" else (False,)
             logits = []
             for swap in orders:
                 swapped = np.full(len(batch_rows), swap)
-                batch = assemble(tokens, examples, batch_rows, part.pair_encoding, swapped).to(device)
+                batch = inputs.batch(task.name, split, batch_rows, swapped).to(device)
                 with autocast(precision, device):
                     logits.append(model(task.name, batch).float())
             batches.append(read_as.outputs(torch.stack(logits).mean(dim=0)))
-            if on_batch is not None:
-                on_batch()
+            on_batch()
         shape = (len(order), task.label.count) if isinstance(task.label, Classes) else (len(order),)
         said[task.name] = np.empty(shape, dtype=np.float32)
         if batches:
             said[task.name][order] = torch.cat(batches).cpu().numpy()
     return said
+
+
+def _nothing() -> None:
+    pass
 
 
 def decide(task: Task, said: np.ndarray) -> np.ndarray:
@@ -88,9 +98,10 @@ def predict(
     precision: ConcretePrecision,
     rows: Mapping[str, np.ndarray] | None = None,
     on_batch: Callable[[], None] | None = None,
+    inputs: Inputs | None = None,
 ) -> dict[str, np.ndarray]:
     """What `outputs` comes to, by task, (N,): see `decide`."""
-    said = outputs(model, tokens, split, precision, rows, on_batch)
+    said = outputs(model, tokens, split, precision, rows, on_batch, inputs)
     return {task.name: decide(task, said[task.name]) for task in tokens.tasks}
 
 

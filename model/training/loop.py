@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from model.config import TrialConfig
-from model.data.batches import Batch, Plan, Step, assemble, sequence_lengths
+from model.data.batches import Batch, Plan, Step, sequence_lengths
+from model.data.corpus import Split
 from model.data.scores import clean_overall, overall
 from model.data.tokens import Tokens
 from model.network.multitask import MultitaskBert
@@ -21,8 +22,11 @@ from model.training import evaluate
 from model.training.averaging import EpochAverage
 from model.training.checkpoint import load_newest, save_state
 from model.training.gradients import Projected, Summed
+from model.training.inputs import Assembled, Inputs, Wanted
 from model.training.optimizer import build_optimizer, set_step_size
 from model.training.precision import ConcretePrecision, Precision, resolve_precision
+from model.training.prefix_cache import CachedInputs, is_cacheable
+from model.training.prefix_store import NoRoom, PrefixStore
 from model.training.state import TrialState
 from model.training.step_loss import StepLoss
 
@@ -90,6 +94,7 @@ def train(
     device: torch.device | str = "cpu",
     micro_batches: int = 1,
     on_step: Callable[[], None] | None = None,
+    store: PrefixStore | None = None,
 ) -> Training:
     """Trains `config` from `encoder` on the `train` split of `tokens`, an epoch at each step of the iteration.
 
@@ -101,7 +106,8 @@ def train(
     step together: less memory for the same losses and gradients, up to rounding and random numbers. But for two terms
     that look at a batch as a whole, of which each part is one then: multiple negatives ranking finds a partner among
     fewer sentences, and noise stability's mean over tokens is one of each part. `on_step` is called after each
-    optimizer step and each batch of an evaluation: a sign of life.
+    optimizer step and each batch of an evaluation: a sign of life. What frozen layers put out is kept in `store` and
+    read from there; None: it is computed anew in each step.
     """
     torch.manual_seed(_mixed(seed, 0))
     model = MultitaskBert(config, tokens.tasks, encoder).to(device)
@@ -121,11 +127,16 @@ def train(
         epochs=epochs,
         tasks_per_step=optimization.tasks_per_step,
     )
+    concrete = resolve_precision(precision, torch.device(device))
+    inputs: Inputs = Assembled(config, tokens)
+    if store is not None and is_cacheable(config):
+        inputs = CachedInputs(model, tokens, encoder, concrete, store)
     return Training(
         model,
         tokens,
         plan,
-        precision=resolve_precision(precision, torch.device(device)),
+        inputs,
+        precision=concrete,
         micro_batches=micro_batches,
         on_step=on_step,
     )
@@ -144,6 +155,7 @@ class Training(Iterator[Epoch]):
         model: MultitaskBert,
         tokens: Tokens,
         plan: Plan,
+        inputs: Inputs,
         *,
         precision: ConcretePrecision,
         micro_batches: int,
@@ -153,11 +165,12 @@ class Training(Iterator[Epoch]):
         self.epochs_done = 0
         self._tokens = tokens
         self._plan = plan
+        self._inputs = inputs
         self._train_sample = evaluate.train_sample(tokens)
         self._device = next(model.parameters()).device
         self._precision: ConcretePrecision = precision
         self._micro_batches = micro_batches
-        self._on_step = on_step
+        self._on_step = on_step or (lambda: None)
         self._optimizer = build_optimizer(model, model.config.optimization)
         self._step_loss = StepLoss(model, tokens.tasks, precision)
         trained = [parameter for group in self._optimizer.param_groups for parameter in group["params"]]
@@ -177,9 +190,8 @@ class Training(Iterator[Epoch]):
         losses = self._train_epoch(number)
         self._average.end_epoch()
         trained = time.perf_counter()
-        predicted = evaluate.predict(self.model, self._tokens, "dev", self._precision, on_batch=self._on_step)
-        sample = self._train_sample
-        learned = evaluate.predict(self.model, self._tokens, "train", self._precision, sample, self._on_step)
+        predicted, sample = self._predict("dev"), self._train_sample
+        learned = self._predict("train", sample)
         for what, values in (("loss", losses), ("prediction", predicted), ("prediction on train", learned)):
             for task, value in values.items():
                 if not np.isfinite(value).all():
@@ -238,8 +250,9 @@ class Training(Iterator[Epoch]):
         self.model.train()
         sums, counts = ({task: torch.zeros((), device=self._device) for task in self._plan.lengths} for _ in range(2))
         swaps = {task: self._swaps(task, number) for task in self._plan.lengths}
-        total = self._plan.total_steps
-        for step, parts in enumerate(self._plan.epoch(number), start=self._plan.first_step(number)):
+        total, steps = self._plan.total_steps, self._plan.epoch(number)
+        self._prepare(steps, swaps)
+        for step, parts in enumerate(steps, start=self._plan.first_step(number)):
             set_step_size(self._optimizer, self.model.config.optimization, step, total, number)
             self.model.layer_drop.progress = step / total
             for task, loss, examples in self._step(parts, swaps, surgery):
@@ -247,10 +260,33 @@ class Training(Iterator[Epoch]):
                 counted = loss.isfinite() if self._scaler.is_enabled() else torch.ones_like(loss, dtype=torch.bool)
                 sums[task] += torch.where(counted, loss, 0) * examples
                 counts[task] += counted * examples
-            if self._on_step is not None:
-                self._on_step()
+            self._on_step()
         shares = self._plan.examples_by_task(number)
         return {task: float(summed / counts[task]) for task, summed in sums.items() if shares[task]}
+
+    def _predict(self, split: Split, rows: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
+        def predicted() -> dict[str, np.ndarray]:
+            model, precision = self.model, self._precision
+            return evaluate.predict(model, self._tokens, split, precision, rows, self._on_step, self._inputs)
+
+        try:
+            return predicted()
+        except NoRoom:
+            self._inputs = Assembled(self.model.config, self._tokens)
+            return predicted()
+
+    def _prepare(self, steps: list[Step], swaps: Mapping[str, np.ndarray | None]) -> None:
+        """Makes ready what the steps of an epoch read."""
+        wanted = []
+        for task, turned in swaps.items():
+            rows = [rows for parts in steps for name, rows in parts if name == task]
+            if rows:
+                joined = np.concatenate(rows)
+                wanted.append(Wanted(task, joined, None if turned is None else turned[joined]))
+        try:
+            self._inputs.prepare("train", wanted, self._on_step)
+        except NoRoom:
+            self._inputs = Assembled(self.model.config, self._tokens)
 
     def _step(
         self, parts: Step, swaps: Mapping[str, np.ndarray | None], surgery: np.random.Generator
@@ -282,9 +318,8 @@ class Training(Iterator[Epoch]):
         self._optimizer.zero_grad(set_to_none=True)
 
     def _batch(self, task: str, rows: np.ndarray, swaps: np.ndarray | None) -> Batch:
-        examples, pairs = self._tokens.splits[task]["train"], self.model.config.tasks[task].pair_encoding
         swapped = None if swaps is None else swaps[rows]
-        return assemble(self._tokens, examples, rows, pairs, swapped).to(self._device)
+        return self._inputs.batch(task, "train", rows, swapped).to(self._device)
 
     def _swaps(self, task: str, number: int) -> np.ndarray | None:
         """Which of the task's training pairs are turned round in this epoch; None: none ever."""

@@ -57,6 +57,7 @@ def _info(data: Path, encoder: Path) -> RunInfo:
         concurrent=1,
         threads=1,
         gpus_per_trial=0.0,
+        cache_gb=8.0,
         versions={},
     )
 

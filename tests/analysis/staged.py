@@ -81,6 +81,7 @@ def info(tasks: Sequence[str]) -> RunInfo:
         concurrent=2,
         threads=1,
         gpus_per_trial=0.0,
+        cache_gb=8.0,
         versions={"python": "3.11.7", "torch": "2.13.0"},
     )
 

@@ -68,7 +68,7 @@ def test_what_a_resumed_run_may_be_given_anew(argv: tuple[str, ...]) -> None:
     ],
 )
 def test_all_else_stays_as_it_began(argv: tuple[str, ...]) -> None:
-    allowed = "--trials, --budget, --concurrent, --trials-per-gpu, --address, --runs-dir"
+    allowed = "--trials, --budget, --concurrent, --trials-per-gpu, --address, --cache-gb, --runs-dir"
     with refused(f"{argv[0]} can't be given with --resume: the run goes on as it began; allowed: {allowed}"):
         check_flags(parse("--resume", *argv))
 

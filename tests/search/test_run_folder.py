@@ -50,6 +50,7 @@ INFO = RunInfo(
     concurrent=1,
     threads=1,
     gpus_per_trial=0.0,
+    cache_gb=8.0,
     versions={"python": "3.11"},
 )
 

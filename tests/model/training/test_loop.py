@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from model.data.batches import assemble
 from model.data.tasks import CS224N
 from model.data.tokens import tokenize
 from model.training import loop
@@ -73,7 +74,7 @@ def test_losses_are_means_over_examples_before_task_weights(tokens):
     for task in CS224N:
         part, split = config.tasks[task.name], tokens.splits[task.name]["train"]
         rows = np.concatenate([rows for ((name, rows),) in training._plan.epoch(1) if name == task.name])
-        batches = [loop.assemble(tokens, split, rows[i : i + 1], part.pair_encoding) for i in range(len(rows))]
+        batches = [assemble(tokens, split, rows[i : i + 1], part.pair_encoding) for i in range(len(rows))]
         with torch.no_grad():
             read_as = objective(task, part)
             losses = [read_as.batch_loss(training.model(task.name, batch), batch.labels) for batch in batches]

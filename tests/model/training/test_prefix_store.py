@@ -1,0 +1,214 @@
+"""The folder of what frozen layers put out: whole sequences or nothing, whatever happens, within its bound."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from model.training import prefix_store
+from model.training.prefix_store import Entry, NoRoom, PrefixStore, cache_folder
+
+WIDTH, COUNT = 4, 12
+LENGTHS = np.arange(COUNT) % 3 + 1
+BYTES = 2 * WIDTH
+"""Of a vector."""
+
+
+def states_of(row: int) -> torch.Tensor:
+    """What is computed for a sequence: (T, WIDTH)."""
+    return torch.full((int(LENGTHS[row]), WIDTH), float(row)) + torch.arange(WIDTH) / 8
+
+
+def compute(rows: np.ndarray) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+    for row in rows:
+        yield np.array([row]), states_of(row)[None]
+
+
+def opened(store: PrefixStore, key: str = "key") -> Entry:
+    return store.entry(key, COUNT, WIDTH, torch.bfloat16)
+
+
+def add(entry: Entry, *rows: int, by: Callable[[np.ndarray], Any] = compute) -> None:
+    entry.add(np.array(rows), lambda missing: int(LENGTHS[missing].sum()), by, lambda: None)
+
+
+def assert_holds(entry: Entry, *rows: int) -> None:
+    assert np.flatnonzero(entry.has(np.arange(COUNT))).tolist() == sorted(rows)
+    for row in rows:
+        found = entry.read(np.array([row]), LENGTHS[[row]], int(LENGTHS[row]))
+        torch.testing.assert_close(found[0].float(), states_of(row), atol=0, rtol=0)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> PrefixStore:
+    return PrefixStore(tmp_path, 2**20)
+
+
+def test_what_was_added_is_read_by_all(store: PrefixStore) -> None:
+    entry = opened(store)
+    assert_holds(entry)
+    add(entry, 5, 2, 9)
+    add(entry, 2, 0)
+    assert_holds(entry, 0, 2, 5, 9)
+    assert_holds(opened(store), 0, 2, 5, 9)
+
+
+def test_a_batch_is_filled_up_with_the_last_vector(store: PrefixStore) -> None:
+    entry = opened(store)
+    add(entry, 0, 1, 2)
+    rows = np.array([2, 0])
+    found = entry.read(rows, LENGTHS[rows], 3).float()
+    torch.testing.assert_close(found[0], states_of(2))
+    torch.testing.assert_close(found[1], states_of(0)[-1:].expand(3, -1))
+
+
+def test_only_what_is_missing_is_computed(store: PrefixStore) -> None:
+    asked: list[list[int]] = []
+
+    def watched(rows: np.ndarray) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+        asked.append(rows.tolist())
+        return compute(rows)
+
+    first, second = opened(store), opened(store)
+    add(first, 1, 2, by=watched)
+    add(second, 1, 2, 3, by=watched)
+    add(second, 1, 3, by=watched)
+    assert asked == [[1, 2], [3]]
+
+
+def test_an_entry_that_is_not_there_is_not_made(store: PrefixStore, tmp_path: Path) -> None:
+    assert store.find("other", COUNT, WIDTH, torch.bfloat16) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+class Killed(Exception):
+    pass
+
+
+def test_what_a_killed_process_left_is_overwritten(store: PrefixStore, tmp_path: Path) -> None:
+    def killed(rows: np.ndarray) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+        yield np.array([7]), 9 + states_of(7)[None]
+        raise Killed
+
+    entry = opened(store)
+    add(entry, 3)
+    with pytest.raises(Killed):
+        add(entry, 7, 8, by=killed)
+    assert_holds(opened(store), 3)
+    add(entry, 8, 7)
+    assert_holds(opened(store), 3, 7, 8)
+    assert (tmp_path / "key" / "states").stat().st_size == LENGTHS[[3, 7, 8]].sum() * BYTES
+
+
+@pytest.mark.parametrize("name", ["states", "index.npy"])
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_what_the_disk_lost_is_computed_once_more(store: PrefixStore, tmp_path: Path, name: str, share: float) -> None:
+    add(opened(store), 1, 2, 3)
+    path = tmp_path / "key" / name
+    os.truncate(path, int(share * path.stat().st_size))
+    entry = opened(store)
+    assert_holds(entry)
+    add(entry, 2)
+    assert_holds(entry, 2)
+
+
+def test_an_index_of_something_else(store: PrefixStore, tmp_path: Path) -> None:
+    add(opened(store), 1)
+    np.save(tmp_path / "key" / "index.npy", np.zeros(3))
+    assert_holds(opened(store))
+
+
+def test_the_least_recently_used_goes_first_but_nothing_that_is_read(tmp_path: Path) -> None:
+    store = PrefixStore(tmp_path, 6 * BYTES)
+    for age, key in enumerate(("newest", "older", "oldest")):
+        entry = opened(store, key)
+        add(entry, 1)  # two vectors
+        del entry
+        before = time.time() - 100 * age
+        os.utime(tmp_path / key / "in_use", (before, before))
+    reading = opened(store, "oldest")
+    os.utime(tmp_path / "oldest" / "in_use", (0, 0))
+    add(opened(store, "another"), 4)
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"newest", "oldest", "another"}
+    assert_holds(reading, 1)
+
+
+def test_no_more_than_its_bound(tmp_path: Path) -> None:
+    store = PrefixStore(tmp_path, 3 * BYTES)
+    entry = opened(store)
+    add(entry, 1)
+    with pytest.raises(NoRoom):
+        add(entry, 2)
+    assert_holds(entry, 1)
+    add(entry, 0)
+    assert_holds(entry, 0, 1)
+
+
+def test_some_of_the_disk_is_left_free(store: PrefixStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefix_store, "FREE", 2**60)
+    with pytest.raises(NoRoom):
+        add(opened(store), 1)
+
+
+def test_a_disk_that_is_full_all_the_same(store: PrefixStore) -> None:
+    def full(rows: np.ndarray) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+        raise OSError(errno.ENOSPC, "no space left")
+        yield
+
+    entry = opened(store)
+    add(entry, 1)
+    with pytest.raises(NoRoom):
+        add(entry, 2, by=full)
+    assert_holds(opened(store), 1)
+
+
+def _add_slowly(folder: Path, computed: Any) -> None:
+    def slowly(rows: np.ndarray) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+        for group in compute(rows):
+            time.sleep(0.02)
+            computed.put(int(group[0][0]))
+            yield group
+
+    add(opened(PrefixStore(folder, 2**20)), *range(COUNT), by=slowly)
+
+
+def test_many_processes_compute_each_sequence_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    computed = context.Queue()
+    processes = [context.Process(target=_add_slowly, args=(tmp_path, computed)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    found = sorted(computed.get(timeout=60) for _ in range(COUNT))
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert found == list(range(COUNT))
+    assert computed.empty()
+    assert_holds(opened(PrefixStore(tmp_path, 2**20)), *range(COUNT))
+
+
+def test_who_waits_gives_signs_of_life(store: PrefixStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[int] = []
+    locked = prefix_store._locked
+    # As if another process held it for two looks.
+    monkeypatch.setattr(prefix_store, "_locked", lambda file: len(waited) >= 2 and locked(file))
+    entry = opened(store)
+    entry.add(np.array([1]), lambda missing: int(LENGTHS[missing].sum()), compute, lambda: waited.append(1))
+    assert len(waited) == 2
+    assert_holds(entry, 1)
+
+
+def test_the_folder_is_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "minbert-search/prefix"
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    assert cache_folder() == Path.home() / ".cache/minbert-search/prefix"
