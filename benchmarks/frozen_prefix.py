@@ -29,6 +29,7 @@ from model.data.tasks import Task
 from model.data.tokens import Tokens, tokenize
 from model.errors import UserError, reported
 from model.network.pretrained import Encoder, read_encoder
+from model.problem import losses_for
 from model.training.loop import Training, train
 from model.training.precision import Precision
 from model.training.prefix_store import PrefixStore
@@ -160,7 +161,10 @@ def as_markdown(arguments: Arguments, layers: int, seconds: Seconds) -> str:
 
 def _config(depth: int, tasks: tuple[Task, ...], batch_size: int) -> TrialConfig:
     """Cross-encoded pairs, linear heads."""
-    parts = {task.name: TaskConfig(pair_encoding="cross" if task.is_pair else None) for task in tasks}
+    parts = {
+        task.name: TaskConfig(pair_encoding="cross" if task.is_pair else None, loss=losses_for(task)[0])
+        for task in tasks
+    }
     return TrialConfig(
         encoder=EncoderConfig(freeze_depth=depth),
         tasks=parts,
