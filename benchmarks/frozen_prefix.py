@@ -3,7 +3,8 @@
 Steps that read the prefix's output from the store beside steps that compute it, in turns in one process. Printed as a
 Markdown table: for each freeze depth k of L layers how many times as fast a step is, the median and range over the
 repeats, and what is to be expected at best. A layer forward counts 1, backward 2, so a step is k + 3 (L - k) computed
-and 3 (L - k) read. Below, a whole trial with all layers frozen, evaluation included, from the second one on.
+and 3 (L - k) read; but of the last layer, of which the pooler reads [CLS] alone, only keys and values are computed for
+all tokens, 1/6 of it. Below, a whole trial with all layers frozen, evaluation included, from the second one on.
 """
 
 from __future__ import annotations
@@ -150,7 +151,7 @@ def as_markdown(arguments: Arguments, layers: int, seconds: Seconds) -> str:
     ]
     for depth, (computed, read) in seconds.items():
         ratios = [a / b for a, b in zip(computed, read, strict=True)]
-        trained = 3 * (layers - depth)
+        trained = 3 * (layers - depth - 5 / 6) if depth < layers else 0
         best = f"{(depth + trained) / trained:.2f}" if trained else ""
         lines.append(
             f"| {depth} of {layers} | {1 / statistics.median(computed):.2f} | {1 / statistics.median(read):.2f} "

@@ -103,24 +103,23 @@ def _outputs(model: MultitaskBert, before: Bert, tokens: Tokens, task: Task) -> 
     apart, count = np.zeros(len(before.layers) + 1), 0
     for at in range(0, len(rows), BATCH_SIZE):
         batch = assemble(tokens, examples, rows[at : at + BATCH_SIZE], pairs).to(next(model.parameters()).device)
-        old = before.suffix(before.prefix(batch.ids, batch.segments, batch.mask), batch.mask)
-        token = torch.ones_like(batch.ids, dtype=torch.bool) if batch.mask is None else batch.mask  # (R, T)
-        apart += [float(_apart(o, n)[token].sum()) for o, n in zip(old, _states(model, task, batch), strict=True)]
-        count += int(token.sum())
+        old = before.suffix(before.prefix(batch.ids, batch.segments, batch.packing), batch.packing)
+        apart += [float(_apart(o, n).sum()) for o, n in zip(old, _states(model, task, batch), strict=True)]
+        count += len(batch.ids)
     return (apart / count).tolist()
 
 
 def _states(model: MultitaskBert, task: Task, batch: Batch) -> list[Tensor]:
-    """What the embeddings and each layer say of every token, (R, T, C) each."""
-    hidden = model.bert.embeddings(batch.ids, batch.segments)
+    """What the embeddings and each layer say of every token, (N, C) each."""
+    hidden = model.bert.embeddings(batch.ids, batch.segments, batch.packing)
     states = [hidden]
     for layer in model.bert.layers[: model.bert.prefix_depth]:
-        hidden = layer(hidden, batch.mask)
+        hidden = layer(hidden, batch.packing)
         states.append(hidden)
-    return states + model.trajectory(task.name, hidden, batch.mask)[1:]
+    return states + model.trajectory(task.name, hidden, batch.packing, whole=True)[1:]
 
 
 def _apart(u: Tensor, v: Tensor) -> Tensor:
-    """1 - cosine, (R, T) of (R, T, C), as half the squared distance of the vectors at length 1: exactly 0 for equal
+    """1 - cosine, (N,) of (N, C), as half the squared distance of the vectors at length 1: exactly 0 for equal
     ones, and precise where they are close."""
     return (F.normalize(u, dim=-1) - F.normalize(v, dim=-1)).square().sum(dim=-1).double() / 2

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from model.config import PairEncoding, TaskMix, TasksPerStep
 from model.data.tokens import Ragged, TokenizedSplit, Tokens
+from model.network.packing import Packing, ranges
 
 Step = tuple[tuple[str, np.ndarray], ...]
 """The batches of one optimizer step, each of another task: its name, and the rows of its training set, (B,)."""
@@ -34,26 +35,26 @@ ANNEALING = 0.8
 @dataclass(frozen=True)
 class Batch:
     """Examples of one task, ready for the encoder. R is the number of sequences: that of examples, or, for bi-encoded
-    pairs, twice as many, first sentences first."""
+    pairs, twice as many, first sentences first; N that of all their tokens, C the encoder's width."""
 
     ids: Tensor
-    """(R, T), int64."""
+    """(N,), int64: the sequences one after the other."""
     segments: Tensor
-    """(R, T), int64: 0, and 1 for the second sentence of a cross-encoded pair."""
-    mask: Tensor | None
-    """(R, T), True where there is a token; None where nothing is padded."""
+    """(N,), int64: 0, and 1 for the second sentence of a cross-encoded pair."""
+    packing: Packing
+    """Where each sequence lies in them."""
     labels: Tensor
     """(B,), float32."""
     prefix: Tensor | None = None
-    """(R, T, C): what the encoder's frozen prefix puts out, where that is known; `ids` and `segments` are (R, 0)
-    then, and T may be 1 where no more of the sequence is read. float32 once it was moved to a device."""
+    """(N, C): what the encoder's frozen prefix puts out, where that is known; `ids` and `segments` are empty then.
+    (R, C), with sequences of one token each, where no more than one vector of each is read. float32 once it was moved
+    to a device."""
 
     def to(self, device: torch.device) -> Batch:
-        mask = None if self.mask is None else self.mask.to(device, non_blocking=True)
         ids, segments, labels = (t.to(device, non_blocking=True) for t in (self.ids, self.segments, self.labels))
         # Half the bytes on the way, and then what the prefix itself would have put out: LayerNorm gives fp32.
         prefix = None if self.prefix is None else self.prefix.to(device, non_blocking=True).float()
-        return Batch(ids, segments, mask, labels, prefix)
+        return Batch(ids, segments, self.packing.to(device), labels, prefix)
 
 
 def sequence_lengths(split: TokenizedSplit, pairs: PairEncoding | None, max_length: int) -> np.ndarray:
@@ -70,47 +71,47 @@ def assemble(
     pairs: PairEncoding | None,
     swapped: np.ndarray | None = None,
 ) -> Batch:
-    """The examples `rows` (B,) of `split` as one padded batch.
+    """The examples `rows` (B,) of `split` as one batch.
 
     `swapped`, (B,) bool, says whose second sentence comes first; None: nobody's.
     """
     turned = np.zeros(len(rows), dtype=bool) if swapped is None else swapped
     build = _cross_encoded if pairs == "cross" else _encoded
     ids, segments, lengths = build(tokens, split.sentences, rows, turned)
-    width = ids.shape[1]
-    mask = None if (lengths == width).all() else torch.from_numpy(np.arange(width) < lengths[:, None])
-    return Batch(torch.from_numpy(ids), torch.from_numpy(segments), mask, torch.from_numpy(split.labels[rows]))
+    labels = torch.from_numpy(split.labels[rows])
+    return Batch(torch.from_numpy(ids), torch.from_numpy(segments), Packing.of(lengths), labels)
 
 
 def _encoded(
     tokens: Tokens, sentences: tuple[Ragged, ...], rows: np.ndarray, turned: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """[CLS] a [SEP] for each sentence: ids and segments, (R, T), and lengths, (R,)."""
+    """[CLS] a [SEP] for each sentence: ids and segments, (N,), and lengths, (R,)."""
     lengths = np.empty(len(sentences) * len(rows), dtype=np.int64)
     places = [np.arange(len(rows)) + len(rows) * (turned != bool(slot)) for slot in range(len(sentences))]
     for place, sentence in zip(places, sentences, strict=True):
         lengths[place] = np.minimum(_lengths(sentence, rows), tokens.max_length - 2)
-    ids = _blank(tokens, lengths + 2)
+    ids, starts = _blank(tokens, lengths + 2)
     for place, sentence in zip(places, sentences, strict=True):
-        _fill(ids, place, np.ones_like(place), lengths[place], sentence, rows)
+        _fill(ids, starts[place] + 1, lengths[place], sentence, rows)
     return ids, np.zeros_like(ids), lengths + 2
 
 
 def _cross_encoded(
     tokens: Tokens, sentences: tuple[Ragged, ...], rows: np.ndarray, turned: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """[CLS] a [SEP] b [SEP] for each pair: ids and segments, (B, T), and lengths, (B,)."""
+    """[CLS] a [SEP] b [SEP] for each pair: ids and segments, (N,), and lengths, (B,)."""
     a, b = (_lengths(sentence, rows) for sentence in sentences)
     first, second = _cut_to(tokens.max_length - 3, np.where(turned, b, a), np.where(turned, a, b))
-    second_at, lengths = first + 2, first + second + 3
-    ids, place = _blank(tokens, lengths), np.arange(len(rows))
-    ids[place, first + 1] = tokens.sep_id
+    ids, starts = _blank(tokens, first + second + 3)
+    second_at = starts + first + 2
+    ids[second_at - 1] = tokens.sep_id
     for slot, sentence in enumerate(sentences):
         comes_second = turned != bool(slot)
-        _fill(ids, place, np.where(comes_second, second_at, 1), np.where(comes_second, second, first), sentence, rows)
-    column = np.arange(ids.shape[1])
-    segments = (column >= second_at[:, None]) & (column < lengths[:, None])
-    return ids, segments.astype(np.int64), lengths
+        at, lengths = np.where(comes_second, second_at, starts + 1), np.where(comes_second, second, first)
+        _fill(ids, at, lengths, sentence, rows)
+    segments = np.zeros_like(ids)
+    segments[ranges(second_at, second + 1)] = 1
+    return ids, segments, first + second + 3
 
 
 def _cut_to(room: int, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -126,22 +127,18 @@ def _lengths(sentence: Ragged, rows: np.ndarray) -> np.ndarray:
     return sentence.starts[rows + 1] - sentence.starts[rows]
 
 
-def _blank(tokens: Tokens, lengths: np.ndarray) -> np.ndarray:
-    """Sequences of these lengths, (R, T), of padding but for the first and the last token."""
-    ids = np.full((len(lengths), int(lengths.max())), tokens.pad_id, dtype=np.int64)
-    ids[:, 0] = tokens.cls_id
-    ids[np.arange(len(lengths)), lengths - 1] = tokens.sep_id
-    return ids
+def _blank(tokens: Tokens, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sequences of these lengths, (N,), with their first and last token, and where each starts, (R,)."""
+    ends = np.cumsum(lengths)
+    ids = np.empty(ends[-1], dtype=np.int64)
+    ids[ends - lengths] = tokens.cls_id
+    ids[ends - 1] = tokens.sep_id
+    return ids, ends - lengths
 
 
-def _fill(
-    ids: np.ndarray, place: np.ndarray, at: np.ndarray, lengths: np.ndarray, sentence: Ragged, rows: np.ndarray
-) -> None:
-    """Writes the first `lengths` tokens of the examples `rows` into the sequences `place` of `ids`, from column `at`
-    on; (B,) each."""
-    column = np.arange(ids.shape[1])
-    row, column = np.nonzero((column >= at[:, None]) & (column < (at + lengths)[:, None]))
-    ids[place[row], column] = sentence.ids[(sentence.starts[rows] - at)[row] + column]
+def _fill(ids: np.ndarray, at: np.ndarray, lengths: np.ndarray, sentence: Ragged, rows: np.ndarray) -> None:
+    """Writes the first `lengths` tokens of the examples `rows` into `ids`, from the places `at` on; (B,) each."""
+    ids[ranges(at, lengths)] = sentence.ids[ranges(sentence.starts[rows], lengths)]
 
 
 @dataclass(frozen=True)

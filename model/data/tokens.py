@@ -67,7 +67,6 @@ class Tokens:
     """By task name, then split."""
     cls_id: int
     sep_id: int
-    pad_id: int
     max_length: int
     """Tokens of the longest sequence the encoder takes, special ones included."""
 
@@ -80,9 +79,7 @@ def tokenize(corpus: Corpus, encoder: Encoder) -> Tokens:
         for task in corpus.tasks
     }
     vocab = tokenizer.get_vocab()
-    return Tokens(
-        corpus.tasks, splits, vocab["[CLS]"], vocab["[SEP]"], vocab["[PAD]"], max_length=encoder.shape.max_positions
-    )
+    return Tokens(corpus.tasks, splits, vocab["[CLS]"], vocab["[SEP]"], max_length=encoder.shape.max_positions)
 
 
 def with_dev_in_train(tokens: Tokens) -> Tokens:

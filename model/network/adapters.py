@@ -10,7 +10,8 @@
 
 All of them start at, or very near, what the layer computes without them.
 
-Shapes: B sequences, T tokens, C hidden size, I intermediate size, S width of an adapter, H attention heads, D = S / H.
+Shapes: N tokens of all sequences together, C hidden size, I intermediate size, S width of an adapter. Where the layer
+computes each sequence's first token alone, N is their number.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.config import BottleneckPlace
+from model.network.bert import attend
+from model.network.packing import Packing
 from model.network.shape import BertShape
 
 
 class Bottleneck(nn.Module):
-    """Down to `size`, GELU, up again, and a skip connection: (B, T, `width`) to the same."""
+    """Down to `size`, GELU, up again, and a skip connection: (N, `width`) to the same."""
 
     def __init__(self, width: int, size: int) -> None:
         super().__init__()
@@ -70,25 +73,18 @@ class ProjectedAttention(nn.Module):
         for linear in (self.query, self.key, self.value):
             _start_as_bert(linear)
 
-    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """(B, T, C) to the same. `mask` is (B, T), True where there is a token, or None where nothing is padded."""
-
-        def heads(x: Tensor) -> Tensor:
-            return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, H, T, D)
-
+    def forward(self, hidden: Tensor, asking: Tensor, packing: Packing) -> Tensor:
+        """For the tokens `asking`, which are those of `hidden`, all the sequences', or the first ones of each: (N, C)
+        to the same."""
         (projections,) = self._projections
-        narrow = projections.encode(hidden)  # (B, T, S)
-        context = F.scaled_dot_product_attention(
-            heads(self.query(narrow)),
-            heads(self.key(narrow)),
-            heads(self.value(narrow)),
-            attn_mask=None if mask is None else mask[:, None, None, :],  # (B, 1, 1, T): over the keys
-        )  # (B, H, T, D)
-        return projections.decode(context.transpose(1, 2).flatten(2))
+        narrow = projections.encode(hidden)  # (N, S)
+        narrow_asking = narrow if asking is hidden else packing.first(narrow)
+        query, key, value = self.query(narrow_asking), self.key(narrow), self.value(narrow)
+        return projections.decode(attend(query, key, value, packing, self.num_heads))
 
 
 class UnitScales(nn.Module):
-    """LHUC: a learned factor between 0 and 2 for each hidden unit, 1 at the start. (B, T, `units`) to the same."""
+    """LHUC: a learned factor between 0 and 2 for each hidden unit, 1 at the start. (N, `units`) to the same."""
 
     def __init__(self, units: int) -> None:
         super().__init__()
@@ -118,21 +114,23 @@ class LayerAdapter(nn.Module):
         self.lhuc = UnitScales(shape.intermediate_size) if lhuc else None
 
     def on_units(self, units: Tensor) -> Tensor:
-        """The feed-forward's hidden units, (B, T, I), after their activation."""
+        """The feed-forward's hidden units, (N, I), after their activation."""
         return units if self.lhuc is None else self.lhuc(units)
 
     def on_feed_forward(self, feed_forward: Tensor) -> Tensor:
-        """The feed-forward's output, (B, T, C), before its skip connection. (Pandey and Narayan, figure 1)"""
+        """The feed-forward's output, (N, C), before its skip connection. (Pandey and Narayan, figure 1)"""
         return self._bottleneck_at("after_feed_forward", feed_forward)
 
-    def on_skip(self, attended: Tensor, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """The skip connection around the feed-forward, (B, T, C): `attended`, the attention's output after its
-        LayerNorm. `hidden`, (B, T, C), is the layer's input, beside all of whose computation TS stands; `mask` is
-        (B, T) or None."""
-        return attended if self.projected_attention is None else attended + self.projected_attention(hidden, mask)
+    def on_skip(self, attended: Tensor, hidden: Tensor, asking: Tensor, packing: Packing) -> Tensor:
+        """The skip connection around the feed-forward, (N, C): `attended`, the attention's output after its
+        LayerNorm. TS stands beside all that the layer computes of its input `hidden`, all tokens', for those that
+        are `asking`."""
+        if self.projected_attention is None:
+            return attended
+        return attended + self.projected_attention(hidden, asking, packing)
 
     def on_output(self, output: Tensor) -> Tensor:
-        """The layer's output, (B, T, C), after its LayerNorm. (Pandey and Narayan, figure 2)"""
+        """The layer's output, (N, C), after its LayerNorm. (Pandey and Narayan, figure 2)"""
         return self._bottleneck_at("after_layer_norm", output)
 
     def _bottleneck_at(self, place: BottleneckPlace, x: Tensor) -> Tensor:

@@ -4,7 +4,9 @@ BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding
 https://arxiv.org/abs/1810.04805, with the shapes and the arithmetic of Hugging Face's `BertModel`, whose weights it
 takes (`model.network.pretrained`).
 
-Shapes: B sequences, T tokens, C hidden size, H attention heads, D = C / H.
+The sequences of a batch lie one after the other, without padding (`model.network.packing`).
+
+Shapes: R sequences, T tokens of the longest, N tokens of all together, C hidden size, H attention heads, D = C / H.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.network.dropout import Dropout, dropout
+from model.network.packing import Packing
 from model.network.shape import ActivationName, BertShape
 
 if TYPE_CHECKING:
@@ -40,15 +44,51 @@ class Embeddings(nn.Module):
         self.position = nn.Embedding(shape.max_positions, shape.hidden_size)
         self.segment = nn.Embedding(shape.num_segments, shape.hidden_size)
         self.norm = nn.LayerNorm(shape.hidden_size, eps=shape.layer_norm_eps)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
-    def forward(self, ids: Tensor, segments: Tensor) -> Tensor:
-        positions = self.position.weight[: ids.shape[1]]  # (T, C)
-        return self.dropout(self.norm(self.word(ids) + self.segment(segments) + positions))  # (B, T, C)
+    def forward(self, ids: Tensor, segments: Tensor, packing: Packing) -> Tensor:
+        summed = self.word(ids) + self.segment(segments) + self.position(packing.positions)
+        return self.dropout(self.norm(summed))  # (N, C)
+
+
+SHORT = 128
+"""Tokens up to which the scores of all heads, (R, H, T, T), are quicker made on a CPU than gone around."""
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, packing: Packing, num_heads: int, p: float = 0.0) -> Tensor:
+    """Multi-head scaled dot-product attention of tokens to all those of their own sequence, with dropout `p` of the
+    weights: (N, C), or, where `query` is of each sequence's first token alone, (R, C). `key` and `value` are (N, C)."""
+
+    def heads(x: Tensor) -> Tensor:
+        return x.unflatten(-1, (num_heads, -1)).transpose(1, 2)  # (R, H, T, D)
+
+    of_all = len(query) == len(key)
+    q, k, v = (
+        heads(packing.pad(query) if of_all else query.unsqueeze(1)),
+        heads(packing.pad(key)),
+        heads(packing.pad(value)),
+    )
+    mask = None if packing.mask is None else packing.mask[:, None, None, :]  # (R, 1, 1, T): over the keys
+    if query.device.type == "cpu" and (p or packing.longest <= SHORT):
+        context = _attend_on_cpu(q, k, v, mask, p)
+    else:
+        context = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=p)
+    context = context.transpose(1, 2).flatten(2)  # (R, T, C)
+    return packing.pack(context) if of_all else context.squeeze(1)
+
+
+def _attend_on_cpu(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, p: float) -> Tensor:
+    """As `F.scaled_dot_product_attention`, which takes several times as long for short sequences, above all with
+    dropout and in bf16: the softmax is in fp32, the products are in what autocast says."""
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)  # (R, H, T, T)
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    if mask is not None:
+        scores = scores + torch.zeros_like(mask, dtype=scores.dtype).masked_fill_(~mask, -torch.inf)
+    return dropout(scores.softmax(dim=-1).to(v.dtype), p) @ v  # (R, H, T, D)
 
 
 class SelfAttention(nn.Module):
-    """Multi-head scaled dot-product attention over the tokens that are not padding."""
+    """Multi-head attention, and the output projection."""
 
     def __init__(self, shape: BertShape, dropout: float) -> None:
         super().__init__()
@@ -59,18 +99,10 @@ class SelfAttention(nn.Module):
         self.output = nn.Linear(shape.hidden_size, shape.hidden_size)
         self.dropout = dropout
 
-    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        def heads(x: Tensor) -> Tensor:
-            return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, H, T, D)
-
-        context = F.scaled_dot_product_attention(
-            heads(self.query(hidden)),
-            heads(self.key(hidden)),
-            heads(self.value(hidden)),
-            attn_mask=None if mask is None else mask[:, None, None, :],  # (B, 1, 1, T): over the keys
-            dropout_p=self.dropout if self.training else 0.0,
-        )  # (B, H, T, D)
-        return self.output(context.transpose(1, 2).flatten(2))  # (B, T, C)
+    def forward(self, hidden: Tensor, asking: Tensor, packing: Packing) -> Tensor:
+        """What the tokens `asking`, which are those of `hidden`, (N, C), or the first ones, (R, C), hear from all."""
+        query, key, value = self.query(asking), self.key(hidden), self.value(hidden)
+        return self.output(attend(query, key, value, packing, self.num_heads, self.dropout if self.training else 0.0))
 
 
 class Layer(nn.Module):
@@ -83,16 +115,22 @@ class Layer(nn.Module):
         self.intermediate = nn.Linear(shape.hidden_size, shape.intermediate_size)
         self.output = nn.Linear(shape.intermediate_size, shape.hidden_size)
         self.output_norm = nn.LayerNorm(shape.hidden_size, eps=shape.layer_norm_eps)
-        self.dropout = nn.Dropout(hidden_dropout)
+        self.dropout = Dropout(hidden_dropout)
         self.activation = ACTIVATIONS[shape.activation]
 
-    def forward(self, hidden: Tensor, mask: Tensor | None, adapter: LayerAdapter | None = None) -> Tensor:
-        attended = self.attention_norm(hidden + self.dropout(self.attention(hidden, mask)))
-        units = self.activation(self.intermediate(attended))  # (B, T, I)
+    def forward(
+        self, hidden: Tensor, packing: Packing, adapter: LayerAdapter | None = None, *, first_only: bool = False
+    ) -> Tensor:
+        """(N, C) to the same; with `first_only` to each sequence's first token, (R, C), which is all that is computed
+        then, but for the keys and values of the others."""
+        asking = packing.first(hidden) if first_only else hidden
+        attended = self.attention_norm(asking + self.dropout(self.attention(hidden, asking, packing)))
+        units = self.activation(self.intermediate(attended))  # (N, I)
         if adapter is None:
             return self.output_norm(attended + self.dropout(self.output(units)))
         feed_forward = adapter.on_feed_forward(self.dropout(self.output(adapter.on_units(units))))
-        return adapter.on_output(self.output_norm(adapter.on_skip(attended, hidden, mask) + feed_forward))
+        skip = adapter.on_skip(attended, hidden, asking, packing)
+        return adapter.on_output(self.output_norm(skip + feed_forward))
 
 
 class Bert(nn.Module):
@@ -134,52 +172,42 @@ class Bert(nn.Module):
             module.eval()
         return self
 
-    def forward(self, ids: Tensor, segments: Tensor, mask: Tensor | None) -> Tensor:
-        """The last layer's output, (B, T, C).
+    def forward(self, ids: Tensor, segments: Tensor, packing: Packing) -> Tensor:
+        """The last layer's output, (N, C), of `ids` and `segments`, (N,) whole numbers."""
+        return self.suffix(self.prefix(ids, segments, packing), packing)[-1]
 
-        `ids` and `segments` are (B, T) whole numbers; `mask` is (B, T), True where there is a token, or None where no
-        sequence is padded.
-        """
-        return self.suffix(self.prefix(ids, segments, mask), mask)[-1]
-
-    def prefix(self, ids: Tensor, segments: Tensor, mask: Tensor | None) -> Tensor:
-        """The input of the first layer that is trained, (B, T, C)."""
+    def prefix(self, ids: Tensor, segments: Tensor, packing: Packing) -> Tensor:
+        """The input of the first layer that is trained, (N, C)."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self._prefix):
-            hidden = self.embeddings(ids, segments)
+            hidden = self.embeddings(ids, segments, packing)
             for layer in self.layers[: self.prefix_depth]:
-                hidden = layer(hidden, mask)
+                hidden = layer(hidden, packing)
         return hidden
 
     def suffix(
         self,
         hidden: Tensor,
-        mask: Tensor | None,
+        packing: Packing,
         *,
         branch: Iterable[nn.Module] = (),
         adapters: Adapters | None = None,
         skipped: Collection[int] = (),
+        first_only: bool = False,
     ) -> list[Tensor]:
-        """The prefix's output, (B, T, C), and after it the output of each layer above, the last layer's last.
+        """The prefix's output, (N, C), and after it the output of each layer above, the last layer's last.
 
         `branch` goes on where the encoder's own layers end. Layers in `skipped`, by number from 0 at the bottom, hand
-        on what they read.
+        on what they read. With `first_only` the last layer's output is that of each sequence's first token, (R, C).
         """
-        outputs = [hidden]
-        for number, layer in enumerate((*self.layers[self.prefix_depth :], *branch), start=self.prefix_depth):
+        outputs, layers = [hidden], (*self.layers[self.prefix_depth :], *branch)
+        for number, layer in enumerate(layers, start=self.prefix_depth):
             if number not in skipped:
-                hidden = layer(hidden, mask, None if adapters is None else adapters.at(number))
+                only = first_only and len(outputs) == len(layers)
+                hidden = layer(hidden, packing, None if adapters is None else adapters.at(number), first_only=only)
             outputs.append(hidden)
         return outputs
 
 
-def pool(pooler: nn.Module, hidden: Tensor) -> Tensor:
-    """BERT's pooler: dense and tanh on [CLS]. (B, T, C) to (B, C)."""
-    return torch.tanh(pooler(hidden[:, 0]))
-
-
-def mean_pool(hidden: Tensor, mask: Tensor | None) -> Tensor:
-    """The mean over each sequence's tokens, padding left out. (B, T, C) to (B, C). (Reimers and Gurevych 2019, 3)"""
-    if mask is None:
-        return hidden.mean(dim=1)
-    weights = mask.unsqueeze(-1).to(hidden.dtype)  # (B, T, 1)
-    return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
+def pool(pooler: nn.Module, first: Tensor) -> Tensor:
+    """BERT's pooler: dense and tanh on [CLS], (R, C) to the same."""
+    return torch.tanh(pooler(first))

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.config import Activation, PairFeatures
+from model.network.dropout import Dropout
 
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "identity": nn.Identity,
@@ -27,7 +28,7 @@ def hidden_layers(
     """`count` layers of dropout, linear, LayerNorm (Naeem, 4) and activation: (B, `input_width`) to (B, `width`)."""
     modules: list[nn.Module] = []
     for i in range(count):
-        modules += [nn.Dropout(dropout), dense(width if i else input_width, width)]
+        modules += [Dropout(dropout), dense(width if i else input_width, width)]
         if layer_norm:
             modules.append(nn.LayerNorm(width))
         modules.append(ACTIVATIONS[activation]())
@@ -51,7 +52,7 @@ class TaskHead(nn.Module):
     ) -> None:
         super().__init__()
         self.hidden = hidden
-        self.output = nn.Sequential(nn.Dropout(dropout), dense(hidden_width, outputs), nn.Dropout(output_dropout))
+        self.output = nn.Sequential(Dropout(dropout), dense(hidden_width, outputs), nn.Dropout(output_dropout))
 
     def forward(self, features: Tensor) -> HeadOutput:
         hidden = self.hidden(features)

@@ -1,8 +1,9 @@
 """MultitaskBert: the one place where encoder, branches, adapters, common layers, task heads and the sharing graph are
 put together.
 
-Shapes: B examples; R sequences, B of them or, for bi-encoded pairs, 2 B, first sentences first; T tokens; C hidden size
-of the encoder; W width of the representation, C unless the common layers have another.
+Shapes: B examples; R sequences, B of them or, for bi-encoded pairs, 2 B, first sentences first; N tokens of all
+sequences together; C hidden size of the encoder; W width of the representation, C unless the common layers have
+another.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from model.config import EdgeConfig, EncoderConfig, HeadConfig, TaskConfig, Tria
 from model.data.batches import Batch
 from model.data.tasks import Classes, Task
 from model.network.adapters import Adapters
-from model.network.bert import Bert, mean_pool, pool
+from model.network.bert import Bert, pool
 from model.network.heads import HeadOutput, TaskHead, cosine, hidden_layers, pair_features, pair_width
 from model.network.layer_drop import LayerDrop, remaining_layers
+from model.network.packing import Packing
 from model.network.pretrained import Encoder
 from model.network.shape import BertShape
 from model.network.sharing import fusion, scale_gradient
@@ -69,33 +71,39 @@ class MultitaskBert(nn.Module):
     def forward(self, task: str, batch: Batch, prefix: Tensor | None = None) -> Tensor:
         """The task's logits for a batch of its examples, (B, outputs). `prefix`: what `self.prefix` gives for it, where
         that is known."""
+        return self.read(task, self.encode(task, batch, prefix))
+
+    def encode(self, task: str, batch: Batch, prefix: Tensor | None = None) -> Representation:
+        """What stands for each example of a batch; see `forward`."""
         hidden = self.prefix(batch) if prefix is None else prefix
-        return self.read(task, self.represent(task, self.trajectory(task, hidden, batch.mask)[-1], batch.mask))
+        return self.represent(task, self.trajectory(task, hidden, batch.packing)[-1], batch.packing)
 
     def prefix(self, batch: Batch) -> Tensor:
-        """The input of the first trainable layer, (R, T, C): the same for all tasks."""
+        """The input of the first trainable layer, (N, C): the same for all tasks."""
         if batch.prefix is not None:
             return batch.prefix
-        return self.bert.prefix(batch.ids, batch.segments, batch.mask)
+        return self.bert.prefix(batch.ids, batch.segments, batch.packing)
 
-    def trajectory(self, task: str, hidden: Tensor, mask: Tensor | None) -> list[Tensor]:
-        """From the prefix's output: itself, and the output of each layer above it as `task` sees them, (R, T, C)."""
+    def trajectory(self, task: str, hidden: Tensor, packing: Packing, *, whole: bool = False) -> list[Tensor]:
+        """From the prefix's output: itself, and the output of each layer above it as `task` sees them, (N, C). Of the
+        last layer's no more than pooling reads, which may be (R, C), unless it is to be `whole`."""
         branch = self._branch(task)
         return self.bert.suffix(
             hidden,
-            mask,
+            packing,
             branch=() if branch is None else branch.layers,
             adapters=self._adapters(task),
             skipped=self.layer_drop.draw(self.bert.prefix_depth) if self.training else (),
+            first_only=self.config.encoder.pooling == "pooler" and not whole,
         )
 
-    def represent(self, task: str, hidden: Tensor, mask: Tensor | None) -> Representation:
-        """From the last layer's output, (R, T, C)."""
+    def represent(self, task: str, hidden: Tensor, packing: Packing) -> Representation:
+        """From the last layer's output, (N, C), or (R, C) where pooling reads no more."""
         if self.config.encoder.pooling == "pooler":
             branch = self._branch(task)
-            pooled = pool(self.bert.pooler if branch is None else branch.pooler, hidden)
+            pooled = pool(self.bert.pooler if branch is None else branch.pooler, packing.first(hidden))
         else:
-            pooled = mean_pool(hidden, mask)
+            pooled = packing.mean(hidden)
         vectors: Tensor = self.common(self.pooled_norm(pooled))  # (R, W)
         return vectors.chunk(2) if self.config.tasks[task].pair_encoding == "bi" else (vectors,)
 

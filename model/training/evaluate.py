@@ -52,18 +52,21 @@ def outputs(
         read_as = objective(task, part)
         chosen = np.arange(len(examples)) if rows is None else rows[task.name]
         order = np.argsort(sequence_lengths(examples, part.pair_encoding, tokens.max_length)[chosen], kind="stable")
-        orders = (False, True) if part.pair_order == "both" else (False,)
-        asked = [Wanted(task.name, chosen, np.full(len(chosen), swap)) for swap in orders]
+        both = part.pair_order == "both"
+        turns = (False, True) if both and part.pair_encoding == "cross" else (False,)
+        asked = [Wanted(task.name, chosen, np.full(len(chosen), turned)) for turned in turns]
         inputs.prepare(split, asked, on_batch)
         batches = []
         for at in range(0, len(order), BATCH_SIZE):
             batch_rows = chosen[order[at : at + BATCH_SIZE]]
             logits = []
-            for swap in orders:
-                swapped = np.full(len(batch_rows), swap)
-                batch = inputs.batch(task.name, split, batch_rows, swapped).to(device)
+            for turned in turns:
+                batch = inputs.batch(task.name, split, batch_rows, np.full(len(batch_rows), turned)).to(device)
                 with autocast(precision, device):
-                    logits.append(model(task.name, batch).float())
+                    represented = model.encode(task.name, batch)
+                    logits.append(model.read(task.name, represented).float())
+                    if both and part.pair_encoding == "bi":  # which sentence comes first is for the head alone
+                        logits.append(model.read(task.name, represented[::-1]).float())
             batches.append(read_as.outputs(torch.stack(logits).mean(dim=0)))
             on_batch()
         shape = (len(order), task.label.count) if isinstance(task.label, Classes) else (len(order),)

@@ -8,7 +8,7 @@ https://arxiv.org/abs/2001.06782): algorithm 1, PCGrad. Naeem, 5.4, names both.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -25,6 +25,21 @@ def uncertainty_weighted(loss: Tensor, log_variance: Tensor, *, regression: bool
     """
     precision = torch.exp(-log_variance)
     return (precision / 2 if regression else precision) * loss + log_variance / 2
+
+
+def clip(parameters: Iterable[nn.Parameter], limit: float) -> None:
+    """Scales the gradients down to the norm `limit` where that of all together is larger, sparse ones among them.
+    (Pascanu et al. 2013, https://arxiv.org/abs/1211.5063, algorithm 1)"""
+    trained = [parameter for parameter in parameters if parameter.grad is not None]
+    sparse = [parameter for parameter in trained if parameter.grad.is_sparse]  # type: ignore[union-attr]
+    for parameter in sparse:
+        parameter.grad = parameter.grad.coalesce()  # type: ignore[union-attr]
+    dense = [parameter for parameter in trained if not parameter.grad.is_sparse]  # type: ignore[union-attr]
+    values = [parameter.grad.values() for parameter in sparse]  # type: ignore[union-attr]
+    total = nn.utils.get_total_norm([*(p.grad for p in dense if p.grad is not None), *values])
+    nn.utils.clip_grads_with_norm_(dense, limit, total)
+    for value in values:
+        value.mul_((limit / (total + 1e-6)).clamp(max=1))  # as torch does
 
 
 class Summed:

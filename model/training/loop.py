@@ -21,12 +21,13 @@ from model.network.pretrained import Encoder
 from model.training import evaluate
 from model.training.averaging import EpochAverage
 from model.training.checkpoint import load_newest, save_state
-from model.training.gradients import Projected, Summed
+from model.training.gradients import Projected, Summed, clip
 from model.training.inputs import Assembled, Inputs, Wanted
 from model.training.optimizer import build_optimizer, set_step_size
 from model.training.precision import ConcretePrecision, Precision, resolve_precision
 from model.training.prefix_cache import CachedInputs, is_cacheable
 from model.training.prefix_store import NoRoom, PrefixStore
+from model.training.row_adamw import RowAdamW
 from model.training.state import TrialState
 from model.training.step_loss import StepLoss
 
@@ -261,6 +262,8 @@ class Training(Iterator[Epoch]):
                 sums[task] += torch.where(counted, loss, 0) * examples
                 counts[task] += counted * examples
             self._on_step()
+        if isinstance(self._optimizer, RowAdamW):
+            self._optimizer.settle()
         shares = self._plan.examples_by_task(number)
         return {task: float(summed / counts[task]) for task, summed in sums.items() if shares[task]}
 
@@ -296,7 +299,10 @@ class Training(Iterator[Epoch]):
         for task, rows in parts:
             # Backward one by one: the gradient of their sum, with the memory of one.
             for part in np.array_split(rows, min(self._micro_batches, len(rows))):
-                loss, minimized = self._step_loss(task, self._batch(task, part, swaps[task]))
+                batch = self._batch(task, part, swaps[task])
+                if isinstance(self._optimizer, RowAdamW):
+                    self._optimizer.catch_up(batch.ids)
+                loss, minimized = self._step_loss(task, batch)
                 if len(part) < len(rows):
                     minimized = minimized * (len(part) / len(rows))
                 if minimized.requires_grad:  # not where every trained layer was skipped
@@ -311,7 +317,7 @@ class Training(Iterator[Epoch]):
         limit = self.model.config.optimization.max_grad_norm
         if limit is not None:
             self._scaler.unscale_(self._optimizer)
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
+            clip(self.model.parameters(), limit)
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self._step_loss.after_step()

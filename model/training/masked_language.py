@@ -64,7 +64,7 @@ def pretrain(
     bert, head = bert.to(device), head.to(device)
     mask_id = Tokenizer.from_str(encoder.tokenizer).token_to_id("[MASK]")
     assert mask_id is not None, "read_encoder checks for it"
-    special = torch.tensor([tokens.cls_id, tokens.sep_id, tokens.pad_id])
+    special = torch.tensor([tokens.cls_id, tokens.sep_id])
 
     decayed = [p for p in (*bert.parameters(), *head.parameters()) if p.ndim > 1]
     others = [p for p in (*bert.parameters(), *head.parameters()) if p.ndim == 1]
@@ -79,11 +79,11 @@ def pretrain(
             group["lr"] = learning_rate * min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
         # Masked before it is moved: which tokens are asked for is then known without waiting for the device.
         ids, targets = mask_tokens(batch.ids, special, mask_id, encoder.shape.vocab_size, generator)
-        asked = (targets.flatten() != IGNORED).nonzero().squeeze(1)
-        answers = targets.flatten()[asked].to(device)
+        asked = (targets != IGNORED).nonzero().squeeze(1)
+        answers = targets[asked].to(device)
         moved = replace(batch, ids=ids).to(device)
         with autocast(concrete, device):
-            hidden = bert(moved.ids, moved.segments, moved.mask).flatten(0, 1)  # (B T, C)
+            hidden = bert(moved.ids, moved.segments, moved.packing)  # (N, C)
             logits = head(hidden[asked.to(device)], bert.embeddings.word.weight)  # (masked, vocabulary)
         loss = F.cross_entropy(logits.float(), answers, reduction="sum") / max(1, len(asked))
         scaler.scale(loss).backward()
@@ -102,7 +102,7 @@ def pretrain(
 def mask_tokens(
     ids: Tensor, special: Tensor, mask_id: int, vocab_size: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """`ids` (B, T) with some tokens hidden, and the targets, (B, T): the tokens asked for, and IGNORED elsewhere.
+    """`ids` (N,) with some tokens hidden, and the targets, (N,): the tokens asked for, and IGNORED elsewhere.
 
     The ids in `special` are neither hidden nor asked for.
     """

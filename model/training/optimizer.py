@@ -13,25 +13,35 @@ from torch.optim import AdamW
 
 from model.config import OptimizationConfig
 from model.network.multitask import MultitaskBert
+from model.training.row_adamw import RowAdamW
 
 
 def build_optimizer(model: MultitaskBert, config: OptimizationConfig) -> AdamW:
     """Fused AdamW over the trainable parameters; each group's `peak` is its step size before the schedule.
 
-    Biases and LayerNorms are not decayed (Devlin et al. 2019's own code).
+    Biases and LayerNorms are not decayed (Devlin et al. 2019's own code). `RowAdamW` where it pays and nothing else
+    needs every word's weights and gradient at each step: on a CPU, whose memory is slow, and without gradient surgery
+    and a teacher.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             decay = config.weight_decay if parameter.ndim > 1 else 0.0
             groups.setdefault((_peak(name, model, config), decay), []).append(parameter)
-    return AdamW(
-        [
-            {"params": parameters, "peak": peak, "lr": peak, "weight_decay": decay}
-            for (peak, decay), parameters in groups.items()
-        ],
-        fused=True,
-    )
+    described = [
+        {"params": parameters, "peak": peak, "lr": peak, "weight_decay": decay}
+        for (peak, decay), parameters in groups.items()
+    ]
+    words = model.bert.embeddings.word
+    if (
+        words.weight.requires_grad
+        and words.weight.device.type == "cpu"
+        and not config.gradient_surgery
+        and model.config.proximal is None
+    ):
+        words.sparse = True
+        return RowAdamW(described, words.weight)
+    return AdamW(described, fused=True)
 
 
 def _peak(name: str, model: MultitaskBert, config: OptimizationConfig) -> float:

@@ -8,7 +8,7 @@ shallower one that is there.
 Sequences are computed in groups of equal length, without padding: then a sequence's states do not depend on which
 others were computed with it. They are kept in what the trial computes in, bf16 where that is bf16.
 
-Shapes: R sequences, T tokens, C hidden size.
+Shapes: R sequences, N tokens of all together, C hidden size.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from model.config import TrialConfig
 from model.data.batches import Batch, assemble, sequence_lengths
 from model.data.corpus import Split
 from model.data.tokens import TokenizedSplit, Tokens
-from model.network.bert import mean_pool
 from model.network.multitask import MultitaskBert
+from model.network.packing import Packing, ranges
 from model.network.pretrained import Encoder
 from model.training.inputs import Wanted
 from model.training.precision import ConcretePrecision, autocast
@@ -85,14 +85,13 @@ class CachedInputs:
         lengths = np.empty(count, dtype=np.int64)
         for sequences, places, own in parts:
             lengths[places] = sequences.lengths[own]
-        longest = int(lengths.max())
-        states = torch.empty(count, longest, self._prefix.width, dtype=self._prefix.dtype)  # (R, T, C)
+        starts = np.cumsum(lengths) - lengths
+        states = torch.empty(int(lengths.sum()), self._prefix.width, dtype=self._prefix.dtype)  # (N, C)
         for sequences, places, own in parts:
-            states[torch.from_numpy(places)] = sequences.read(own, longest)
-        mask = None if (lengths == longest).all() else torch.from_numpy(np.arange(longest) < lengths[:, None])
-        nothing = torch.empty(count, 0, dtype=torch.int64)
+            states[torch.from_numpy(ranges(starts[places], lengths[places]))] = sequences.read(own)
+        nothing = torch.empty(0, dtype=torch.int64)
         labels = torch.from_numpy(self._tokens.splits[task][split].labels[rows])
-        return Batch(nothing, nothing, mask, labels, states)
+        return Batch(nothing, nothing, Packing.of(lengths), labels, states)
 
     def _forms(self, task: str, rows: np.ndarray, swapped: np.ndarray | None) -> list[tuple[Form, np.ndarray]]:
         """The forms that a batch of `rows`, (B,), reads, and where in it their sequences stand, (n,): below B, or below
@@ -133,24 +132,24 @@ class Prefix:
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def embedded(self, batch: Batch) -> Tensor:
-        """What the lowest layer reads, (R, T, C). A batch without padding."""
+        """What the lowest layer reads, (N, C)."""
         device = next(self._bert.parameters()).device
         with torch.no_grad(), autocast(self._precision, device):
             moved = batch.to(device)
-            return self._bert.embeddings(moved.ids, moved.segments)
+            return self._bert.embeddings(moved.ids, moved.segments, moved.packing)
 
-    def through(self, hidden: Tensor, depth: int) -> Tensor:
-        """From what `depth` layers put out, (R, T, C), without padding, to what is kept of the prefix's output: (R, T,
-        C), or (R, 1, C). On the CPU."""
+    def through(self, hidden: Tensor, packing: Packing, depth: int) -> Tensor:
+        """From what `depth` layers put out, (N, C), to what is kept of the prefix's output, (N, C) or (R, C). On the
+        CPU."""
         device = next(self._bert.parameters()).device
-        hidden = hidden.to(device, torch.float32)
+        hidden, packing = hidden.to(device, torch.float32), packing.to(device)
         with torch.no_grad(), autocast(self._precision, device):
             for layer in self._bert.layers[depth : self.depth]:
-                hidden = layer(hidden, None)
+                hidden = layer(hidden, packing)
         if self.kept == "first token":
-            hidden = hidden[:, :1]
+            hidden = packing.first(hidden)
         elif self.kept == "mean":
-            hidden = mean_pool(hidden, None).unsqueeze(1)
+            hidden = packing.mean(hidden)
         return hidden.cpu()
 
 
@@ -179,15 +178,16 @@ class SequenceSet:
         def compute(missing: np.ndarray) -> Iterator[tuple[np.ndarray, Tensor]]:
             depth, source = self._nearest(missing)
             for group in self._groups(missing):
-                hidden = self._embedded(group) if source is None else self._states(source, group)
-                yield group, self._prefix.through(hidden, depth)
+                lengths = self._whole[group]
+                hidden = self._embedded(group) if source is None else source.read(group, lengths)
+                yield group, self._prefix.through(hidden, Packing.of(lengths), depth)
                 while_waiting()
 
         self._entry.add(rows, lambda missing: int(self.lengths[missing].sum()), compute, while_waiting)
 
-    def read(self, rows: np.ndarray, longest: int) -> Tensor:
-        """What is kept of `rows`, (n,): (n, longest, C), shorter ones filled up with their last vector."""
-        return self._entry.read(rows, self.lengths[rows], longest)
+    def read(self, rows: np.ndarray) -> Tensor:
+        """What is kept of `rows`, (n,), one sequence after the other: (N, C)."""
+        return self._entry.read(rows, self.lengths[rows])
 
     def _nearest(self, rows: np.ndarray) -> tuple[int, Entry | None]:
         """The deepest prefix below this one, or of this depth but with every token, that holds `rows`."""
@@ -209,10 +209,6 @@ class SequenceSet:
     def _embedded(self, rows: np.ndarray) -> Tensor:
         turned = np.full(len(rows), self._turned)
         return self._prefix.embedded(assemble(self._tokens, self._split, rows, self._pairs, turned))
-
-    def _states(self, source: Entry, rows: np.ndarray) -> Tensor:
-        lengths = self._whole[rows]
-        return source.read(rows, lengths, int(lengths[0]))
 
 
 def _kept(model: MultitaskBert) -> Kept:

@@ -27,6 +27,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.network.packing import ranges
+
 _STATES, _INDEX, _FILLING, _IN_USE, _RESERVING = "states", "index.npy", "filling", "in_use", "reserving"
 FREE = 2**30
 """Bytes that are left free on the disk, whatever the bound."""
@@ -102,11 +104,10 @@ class Entry:
         """Which of the sequences `rows`, (n,), are there. (n,) bool"""
         return self._starts[rows] >= 0
 
-    def read(self, rows: np.ndarray, lengths: np.ndarray, longest: int) -> Tensor:
-        """The vectors of the sequences `rows`, (n,), which are there, of `lengths`, (n,), vectors: (n, longest, width).
-        After a shorter one its last vector is repeated."""
-        at = self._starts[rows][:, None] + np.minimum(np.arange(longest), lengths[:, None] - 1)
-        return self._states.index_select(0, torch.from_numpy(at.ravel())).view(len(rows), longest, self._width)
+    def read(self, rows: np.ndarray, lengths: np.ndarray) -> Tensor:
+        """The vectors of the sequences `rows`, (n,), which are there, of `lengths`, (n,), vectors, one sequence after
+        the other: (sum of lengths, width)."""
+        return self._states.index_select(0, torch.from_numpy(ranges(self._starts[rows], lengths)))
 
     def add(
         self,
@@ -116,7 +117,7 @@ class Entry:
         while_waiting: Callable[[], None],
     ) -> None:
         """Sees to it that all of `rows`, (n,), are there. `compute` gives, for the rows that are not, groups of them,
-        (g,), with their states, (g, T, width), which are `vectors` of those rows in number.
+        (g,), of equal length, with their states, which are `vectors` of those rows in number: (number, width).
 
         One process at a time adds; the others wait and call `while_waiting`. Raises NoRoom: what was added before is
         still there.
@@ -143,8 +144,8 @@ class Entry:
             for rows, states in groups:
                 states = states.to(self._dtype).contiguous()
                 file.write(states.flatten().view(torch.uint8).numpy().data)
-                starts[rows] = end + states.shape[1] * np.arange(len(rows))
-                end += states.shape[0] * states.shape[1]
+                starts[rows] = end + len(states) // len(rows) * np.arange(len(rows))
+                end += len(states)
         partial = self._path / f"{_INDEX}.partial"
         with partial.open("wb") as file:
             np.save(file, np.append(starts, end))

@@ -5,8 +5,8 @@ Optimization (Jiang et al. 2020, https://arxiv.org/abs/1911.03437): equations 1 
 and the moving average of equations 3 and 4, the momentum variant. Noise Stability Regularization for Improving BERT
 Fine-tuning (Hua et al. 2021, https://arxiv.org/abs/2107.04835): equation 3. Both in Pandey and Narayan, 2.3 and 3.1.
 
-Shapes: B examples, T tokens, C hidden units. What is perturbed is the input of the first trainable layer. A move is
-kept in fp32, and so is what is perturbed by it: half precision would round a small one away.
+Shapes: B examples, N tokens of all their sequences, C hidden units. What is perturbed is the input of the first
+trainable layer. A move is kept in fp32, and so is what is perturbed by it: half precision would round a small one away.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def smart(
     norm: Norm,
     generator: torch.Generator,
 ) -> Tensor:
-    """How far the predictions go where `hidden` (B, T, C) is moved in the direction that changes them most, a scalar.
+    """How far the predictions go where `hidden` (N, C) is moved in the direction that changes them most, a scalar.
 
     `logits` (B, outputs) are those of `hidden` as it is, `predict` computes those of a moved one, with the same dropout
     masks (`Replay`), and `divergence` compares the two. The move starts at random (standard deviation `noise`, from
@@ -94,23 +94,21 @@ def noise_stability(
     trajectory: Callable[[Tensor], Sequence[Tensor]],
     hidden: Tensor,
     clean: Sequence[Tensor],
-    mask: Tensor | None,
     *,
     noise: float,
     generator: torch.Generator,
 ) -> Tensor:
-    """How far every layer's output goes where `hidden` (B, T, C) is moved at random, a scalar: the sum over the layers
+    """How far every layer's output goes where `hidden` (N, C) is moved at random, a scalar: the sum over the layers
     of the mean squared difference. (Hua et al. 2021, equation 3)
 
-    `clean` are the layers' outputs (B, T, C) for `hidden` as it is, `trajectory` computes those of a moved one, with
-    the same dropout masks (`Replay`). The mean is over the real tokens, where `mask` (B, T) is not 0, and their hidden
-    units; None: all tokens are real. The paper has the sum: the mean has the same size for short sentences and long
-    ones, narrow encoders and wide ones. The gradient flows into both. `generator` is on `hidden`'s device.
+    `clean` are the layers' outputs (N, C) for `hidden` as it is, `trajectory` computes those of a moved one, with
+    the same dropout masks (`Replay`). The mean is over the tokens and their hidden units. The paper has the
+    sum: the mean has the same size for short sentences and long ones, narrow encoders and wide ones. The gradient
+    flows into both. `generator` is on `hidden`'s device.
     """
     noisy = trajectory(hidden.float() + noise * _normal(hidden, generator))
-    distances = [(a.float() - b.float()).square().mean(dim=-1) for a, b in zip(noisy, clean, strict=True)]  # (B, T)
-    total = torch.stack(distances).sum(dim=0)
-    return total.mean() if mask is None else (total * mask).sum() / mask.sum()
+    distances = [(a.float() - b.float()).square().mean() for a, b in zip(noisy, clean, strict=True)]
+    return torch.stack(distances).sum()
 
 
 class Teacher:
@@ -146,12 +144,12 @@ def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _length(move: Tensor, norm: Norm) -> Tensor:
-    """Of each token's move (B, T, C): (B, T, 1)."""
+    """Of each token's move (N, C): (N, 1)."""
     return torch.linalg.vector_norm(move, ord=torch.inf if norm == "linf" else 2, dim=-1, keepdim=True)
 
 
 def _direction(gradient: Tensor, norm: Norm) -> Tensor:
-    """`gradient` at length 1 for each token; 0 where it is 0, as a padding token's is."""
+    """`gradient` at length 1 for each token; 0 where it is 0."""
     return gradient / _length(gradient, norm).clamp(min=torch.finfo(gradient.dtype).tiny)
 
 

@@ -88,8 +88,9 @@ class StepLoss:
         model, replay = self._model, Replay(self._device)
         hidden = model.prefix(batch)
         replay_above = Replay(self._device)
-        trajectory = model.trajectory(task, hidden, batch.mask)
-        representation = model.represent(task, trajectory[-1], batch.mask)
+        whole = model.config.noise_stability is not None  # which looks at every token of every layer
+        trajectory = model.trajectory(task, hidden, batch.packing, whole=whole)
+        representation = model.represent(task, trajectory[-1], batch.packing)
         logits = model.read(task, representation)
         return Pass(task, batch, trajectory, representation, logits, replay, replay_above)
 
@@ -148,13 +149,12 @@ class StepLoss:
         def term(done: Pass) -> Tensor:
             def trajectory(hidden: Tensor) -> list[Tensor]:
                 with done.replay_above(), autocast(self._precision, self._device):
-                    return self._model.trajectory(done.task, hidden, done.batch.mask)[1:]
+                    return self._model.trajectory(done.task, hidden, done.batch.packing, whole=True)[1:]
 
             return config.weight * noise_stability(
                 trajectory,
                 done.trajectory[0],
                 done.trajectory[1:],
-                done.batch.mask,
                 noise=config.noise,
                 generator=self._generator,
             )

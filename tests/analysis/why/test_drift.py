@@ -126,10 +126,9 @@ def slow_outputs(model: MultitaskBert, before: Bert, tokens: Tokens, task: str) 
     for row in range(len(examples)):
         batch = assemble(tokens, examples, np.array([row]), pairs)
         new = said_by([model.bert.embeddings, *model.bert.layers, *own], lambda b=batch: model(task, b))
-        old = said_by([before.embeddings, *before.layers], lambda b=batch: before(b.ids, b.segments, b.mask))
-        real = np.ones(batch.ids.numel(), dtype=bool) if batch.mask is None else batch.mask.flatten().numpy()
+        old = said_by([before.embeddings, *before.layers], lambda b=batch: before(b.ids, b.segments, b.packing))
         for found, u, v in zip(apart, old, new, strict=True):
-            for x, y in zip(u[real].astype(np.float64), v[real].astype(np.float64), strict=True):
+            for x, y in zip(u.astype(np.float64), v.astype(np.float64), strict=True):
                 found.append(1 - float(x @ y) / math.sqrt(float(x @ x) * float(y @ y)))
     return [float(np.mean(found)) for found in apart]
 

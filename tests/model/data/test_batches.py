@@ -18,7 +18,7 @@ from model.data.batches import Plan, assemble, sequence_lengths
 from model.data.tokens import Ragged, TokenizedSplit, Tokens
 from tests.support import VOCABULARY, tiny_encoder
 
-CLS, SEP, PAD = (VOCABULARY.index(token) for token in ("[CLS]", "[SEP]", "[PAD]"))
+CLS, SEP = (VOCABULARY.index(token) for token in ("[CLS]", "[SEP]"))
 FILM, GOOD = VOCABULARY.index("film"), VOCABULARY.index("good")
 MIXES = ("in_turn", "proportional", "square_root", "annealed")
 
@@ -34,7 +34,7 @@ def split_of(*slots) -> TokenizedSplit:
 
 
 def tokens_up_to(max_length: int) -> Tokens:
-    return Tokens((), {}, CLS, SEP, PAD, max_length)
+    return Tokens((), {}, CLS, SEP, max_length)
 
 
 # ------------------------------------------------------------------------------------------------------- assemble
@@ -46,12 +46,9 @@ def slow_assemble(slots, rows, pairs, max_length):
         parts = [([CLS, *slots[0][i], SEP], [*slots[1][i], SEP]) for i in rows]
     else:
         parts = [([CLS, *slot[i][: max_length - 2], SEP], []) for slot in slots for i in rows]
-    width = max(len(a) + len(b) for a, b in parts)
-    padding = [width - len(a) - len(b) for a, b in parts]
-    ids = [[*a, *b] + [PAD] * pad for (a, b), pad in zip(parts, padding, strict=True)]
-    segments = [[0] * len(a) + [1] * len(b) + [0] * pad for (a, b), pad in zip(parts, padding, strict=True)]
-    mask = [[True] * (width - pad) + [False] * pad for pad in padding]
-    return ids, segments, mask
+    ids = [token for a, b in parts for token in (*a, *b)]
+    segments = [segment for a, b in parts for segment in [0] * len(a) + [1] * len(b)]
+    return ids, segments, [len(a) + len(b) for a, b in parts]
 
 
 word = st.integers(5, len(VOCABULARY) - 1)
@@ -65,12 +62,11 @@ def test_assemble_is_like_its_slow_twin(data, pairs):
     rows = np.array(data.draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=6)))
     max_length = 21 if pairs == "cross" else data.draw(st.integers(3, 12))
     batch = assemble(tokens_up_to(max_length), split_of(*slots), rows, pairs)
-    ids, segments, mask = slow_assemble(slots, rows, pairs, max_length)
+    ids, segments, lengths = slow_assemble(slots, rows, pairs, max_length)
     assert batch.ids.tolist() == ids
     assert batch.segments.tolist() == segments
     assert batch.labels.tolist() == rows.tolist()
-    padded = not all(itertools.chain(*mask))
-    assert (batch.mask.tolist() if batch.mask is not None else None) == (mask if padded else None)
+    assert batch.packing.lengths.tolist() == lengths
     assert (batch.ids.dtype, batch.segments.dtype, batch.labels.dtype) == (torch.int64, torch.int64, torch.float32)
 
 
@@ -90,23 +86,22 @@ def test_swapped_rows_are_like_those_of_data_with_the_sentences_swapped(data, pa
     assert torch.equal(batch.ids, expected.ids)
     assert torch.equal(batch.segments, expected.segments)
     assert torch.equal(batch.labels, expected.labels)
-    mask, expected_mask = (None if b.mask is None else b.mask.tolist() for b in (batch, expected))
-    assert mask == expected_mask
+    assert torch.equal(batch.packing.lengths, expected.packing.lengths)
 
 
 def test_swapped_pairs_by_hand():
     split, rows, swapped = split_of([[10], [11]], [[20], [21]]), np.array([1, 0]), np.array([True, False])
     cross, bi = (assemble(tokens_up_to(8), split, rows, pairs, swapped) for pairs in ("cross", "bi"))
-    assert cross.ids.tolist() == [[CLS, 21, SEP, 11, SEP], [CLS, 10, SEP, 20, SEP]]
-    assert bi.ids.tolist() == [[CLS, i, SEP] for i in (21, 10, 11, 20)]
+    assert cross.ids.tolist() == [CLS, 21, SEP, 11, SEP, CLS, 10, SEP, 20, SEP]
+    assert bi.ids.tolist() == [token for i in (21, 10, 11, 20) for token in (CLS, i, SEP)]
 
 
 def test_bi_encoded_pairs_are_first_sentences_then_second():
     split = split_of([[10], [11]], [[20], [21]])
     batch = assemble(tokens_up_to(8), split, np.array([1, 0]), "bi")
-    assert batch.ids.tolist() == [[CLS, i, SEP] for i in (11, 10, 21, 20)]
+    assert batch.ids.tolist() == [token for i in (11, 10, 21, 20) for token in (CLS, i, SEP)]
     assert batch.labels.tolist() == [1, 0]
-    assert batch.mask is None
+    assert batch.packing.lengths.tolist() == [3, 3, 3, 3]
 
 
 def hugging_face_pairs(max_length: int) -> Tokenizer:
@@ -123,8 +118,8 @@ def test_pairs_are_cut_as_transformers_cuts_them(max_length):
     for a, b in itertools.product(range(1, 20), repeat=2):
         batch = assemble(tokens_up_to(max_length), split_of([[FILM] * a], [[GOOD] * b]), np.array([0]), "cross")
         expected = tokenizer.encode("film " * a, "good " * b)
-        assert batch.ids[0].tolist() == expected.ids, (a, b)
-        assert batch.segments[0].tolist() == expected.type_ids
+        assert batch.ids.tolist() == expected.ids, (a, b)
+        assert batch.segments.tolist() == expected.type_ids
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=6), st.data(), st.sampled_from([None, "cross", "bi"]))
@@ -134,7 +129,9 @@ def test_sequence_lengths_are_those_of_the_assembled_rows(first, data, pairs):
         slots.append([[GOOD] * data.draw(st.integers(0, 30)) for _ in first])
     split, tokens = split_of(*slots), tokens_up_to(20)
     lengths = sequence_lengths(split, pairs, tokens.max_length)
-    assert lengths.tolist() == [assemble(tokens, split, np.array([i]), pairs).ids.shape[1] for i in range(len(first))]
+    assert lengths.tolist() == [
+        assemble(tokens, split, np.array([i]), pairs).packing.longest for i in range(len(first))
+    ]
 
 
 # ----------------------------------------------------------------------------------------------------------- plan

@@ -18,7 +18,8 @@ from model.data.batches import assemble
 from model.data.corpus import read_corpus
 from model.data.tasks import CS224N
 from model.data.tokens import Tokens, tokenize
-from model.network.bert import Bert, mean_pool
+from model.network.bert import Bert
+from model.network.packing import Packing
 from model.network.pretrained import Encoder, read_encoder
 
 NAMES = [task.name for task in CS224N]
@@ -174,7 +175,8 @@ def test_transformers_loads_it_with_the_same_outputs(shipped):
     assert encoded["input_ids"][0].tolist() == Tokenizer.from_str(shipped.tokenizer).encode(a, b).ids
     with torch.no_grad():
         expected = theirs(**encoded).last_hidden_state
-        assert torch.allclose(ours(encoded["input_ids"], encoded["token_type_ids"], None), expected, atol=1e-5)
+        ids, segments = encoded["input_ids"][0], encoded["token_type_ids"][0]
+        assert torch.allclose(ours(ids, segments, Packing.of(np.array([len(ids)]))), expected[0], atol=1e-5)
 
 
 def probe(encoder: Encoder, tokens: Tokens) -> float:
@@ -185,7 +187,7 @@ def probe(encoder: Encoder, tokens: Tokens) -> float:
     for split in ("dev", "test"):
         batch = assemble(tokens, tokens.splits["similarity"][split], np.arange(600), "bi")
         with torch.no_grad():
-            u, v = mean_pool(bert(batch.ids, batch.segments, batch.mask), batch.mask).chunk(2)
+            u, v = batch.packing.mean(bert(batch.ids, batch.segments, batch.packing)).chunk(2)
         features.append(torch.cat(((u - v).abs(), u * v), dim=1).numpy())
     fitted = RidgeCV(alphas=(1.0, 10.0, 100.0)).fit(features[0], labels("similarity", "dev"))
     return float(np.corrcoef(fitted.predict(features[1]), labels("similarity", "test"))[0, 1])

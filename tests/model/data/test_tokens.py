@@ -47,7 +47,7 @@ def test_arrays_are_flat_and_of_fixed_types(tokens):
 
 
 def test_knows_the_special_tokens_and_the_longest_sequence(tokens):
-    assert [VOCABULARY[i] for i in (tokens.cls_id, tokens.sep_id, tokens.pad_id)] == ["[CLS]", "[SEP]", "[PAD]"]
+    assert [VOCABULARY[i] for i in (tokens.cls_id, tokens.sep_id)] == ["[CLS]", "[SEP]"]
     assert tokens.max_length == 48
 
 

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from model.network.bert import Bert, pool
+from model.network.packing import Packing
 from model.network.pretrained import Encoder
 from tests.support import VOCABULARY, tiny_encoder
 
@@ -66,8 +68,9 @@ def outputs_of_theirs(folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
 def outputs_of_ours(encoder: Encoder) -> tuple[torch.Tensor, torch.Tensor]:
     bert = Bert(encoder.shape).eval()
     encoder.load_into(bert)
-    hidden = bert(IDS, SEGMENTS, None)
-    return hidden, pool(bert.pooler, hidden)
+    packing = Packing.of(np.full(len(IDS), IDS.shape[1]))
+    hidden = bert(IDS.flatten(), SEGMENTS.flatten(), packing)
+    return packing.pad(hidden), pool(bert.pooler, packing.first(hidden))
 
 
 def ids_of_theirs(folder: Path) -> list[list[int]]:

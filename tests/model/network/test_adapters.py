@@ -4,12 +4,14 @@ import copy
 import math
 from typing import Any, TypeVar
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from model.network.adapters import Adapters, Bottleneck, LayerAdapter, ProjectedAttention, Projections, UnitScales
 from model.network.bert import Layer
+from model.network.packing import Packing
 from tests.support import tiny_encoder
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -24,7 +26,7 @@ KINDS: dict[str, dict[str, Any]] = {
 """By the method in which each kind acts."""
 ALL: dict[str, Any] = {"bottleneck": "after_layer_norm", "pal_size": 4, "lhuc": True}
 LENGTHS = (5, 3, 1)
-MASK = torch.arange(5) < torch.tensor(LENGTHS)[:, None]
+PACKING = Packing.of(np.array(LENGTHS))
 
 
 def adapters(layers=(0, 2), **changes) -> Adapters:
@@ -53,15 +55,15 @@ def encoder_layer(dropout: float = 0.0) -> Layer:
 
 
 def states(seed: int = 2, width: int = 16) -> torch.Tensor:
-    return torch.randn(3, 5, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(sum(LENGTHS), width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def adapted(layer, hidden, mask, adapter):
+def adapted(layer, hidden, adapter):
     """A layer with an adapter, written out."""
-    attended = layer.attention_norm(hidden + layer.dropout(layer.attention(hidden, mask)))
+    attended = layer.attention_norm(hidden + layer.dropout(layer.attention(hidden, hidden, PACKING)))
     units = adapter.on_units(layer.activation(layer.intermediate(attended)))
     feed_forward = adapter.on_feed_forward(layer.dropout(layer.output(units)))
-    skip = adapter.on_skip(attended, hidden, mask)
+    skip = adapter.on_skip(attended, hidden, hidden, PACKING)
     return adapter.on_output(layer.output_norm(skip + feed_forward))
 
 
@@ -86,8 +88,8 @@ def test_bottleneck_is_like_its_slow_twin():
     module = randomized(Bottleneck(16, 6))
 
     def slow(x):
-        inner = gelu(torch.einsum("btc,sc->bts", x, module.down.weight) + module.down.bias)
-        return x + torch.einsum("bts,cs->btc", inner, module.up.weight) + module.up.bias
+        inner = gelu(torch.einsum("tc,sc->ts", x, module.down.weight) + module.down.bias)
+        return x + torch.einsum("ts,cs->tc", inner, module.up.weight) + module.up.bias
 
     assert_same_gradients(module, states(), module, slow)
 
@@ -115,21 +117,19 @@ def slow_projected_attention(module, projections, sequence):
     return torch.stack(rows)
 
 
-def test_projected_attention_is_like_its_slow_twin_without_padding():
+def test_projected_attention_is_like_its_slow_twin():
     projections = Projections(16, 8)
     module = ProjectedAttention(projections, num_heads=2)
     both = randomized(nn.ModuleList([projections, module]))
 
     def ours(hidden):
-        return module(hidden, MASK)[MASK]  # (tokens, C)
+        return torch.cat([module(hidden, hidden, PACKING), module(hidden, PACKING.first(hidden), PACKING)])
 
     def slow(hidden):
-        sequences = [sequence[:length] for sequence, length in zip(hidden, LENGTHS, strict=True)]
-        return torch.cat([slow_projected_attention(module, projections, sequence) for sequence in sequences])
+        found = [slow_projected_attention(module, projections, sequence) for sequence in hidden.split(LENGTHS)]
+        return torch.cat([*found, *(sequence[:1] for sequence in found)])
 
-    assert_same_gradients(both, states(), ours, slow)  # the input's gradient is 0 on padding
-    full = states()[:1]
-    torch.testing.assert_close(module(full, None), slow_projected_attention(module, projections, full[0])[None])
+    assert_same_gradients(both, states(), ours, slow)
 
 
 @pytest.mark.parametrize("method", KINDS)
@@ -138,7 +138,7 @@ def test_an_adapter_acts_in_its_place_only(method):
     arguments: dict[str, Any] = {
         "on_units": (states(width=32),),
         "on_feed_forward": (states(),),
-        "on_skip": (states(), states(4), MASK),
+        "on_skip": (states(), states(4), states(4), PACKING),
         "on_output": (states(),),
     }
     for name, values in arguments.items():
@@ -150,8 +150,8 @@ def test_an_adapter_acts_in_its_place_only(method):
 def test_projected_attention_reads_the_layers_input():
     adapter = at(randomized(adapters(pal_size=4)), 0)
     attended, hidden = states(), states(4)
-    expected = attended + adapter.get_submodule("projected_attention")(hidden, MASK)
-    assert torch.equal(adapter.on_skip(attended, hidden, MASK), expected)
+    expected = attended + adapter.get_submodule("projected_attention")(hidden, hidden, PACKING)
+    assert torch.equal(adapter.on_skip(attended, hidden, hidden, PACKING), expected)
 
 
 @pytest.mark.parametrize("changes", [*KINDS.values(), ALL], ids=str)
@@ -159,13 +159,13 @@ def test_a_layer_with_a_zero_adapter_is_the_layer(changes):
     whole, layer, hidden = adapters(**changes), encoder_layer(), states()
     for parameter in whole.parameters():
         nn.init.zeros_(parameter)
-    assert torch.equal(adapted(layer, hidden, MASK, at(whole, 0)), layer(hidden, MASK))
+    assert torch.equal(adapted(layer, hidden, at(whole, 0)), layer(hidden, PACKING))
 
 
 @pytest.mark.parametrize("changes", [*KINDS.values(), ALL], ids=str)
 def test_a_layer_with_a_new_adapter_is_nearly_the_layer(changes):
     whole, layer, hidden = adapters(**changes), encoder_layer(), states()
-    difference = (adapted(layer, hidden, MASK, at(whole, 0)) - layer(hidden, MASK)).abs().max()
+    difference = (adapted(layer, hidden, at(whole, 0)) - layer(hidden, PACKING)).abs().max()
     assert difference < 1e-3
     assert (difference > 0) == (changes != {"lhuc": True})
 
@@ -174,9 +174,9 @@ def test_a_layer_with_a_new_adapter_is_nearly_the_layer(changes):
 def test_a_layer_hands_its_adapter_what_it_should(changes):
     whole, layer, hidden = randomized(adapters(**changes)), encoder_layer(dropout=0.3), states()
     torch.manual_seed(5)
-    expected = adapted(layer, hidden, MASK, at(whole, 2))
+    expected = adapted(layer, hidden, at(whole, 2))
     torch.manual_seed(5)
-    assert torch.equal(layer(hidden, MASK, at(whole, 2)), expected)
+    assert torch.equal(layer(hidden, PACKING, at(whole, 2)), expected)
 
 
 def test_weights_start_as_they_should():
@@ -222,7 +222,10 @@ def test_the_projections_learn_from_all_layers():
     whole, hidden = randomized(adapters(pal_size=4)), states()
 
     def gradients(*layers):
-        total = sum((at(whole, layer).on_skip(hidden, hidden, MASK).sin().sum() for layer in layers), torch.tensor(0.0))
+        total = sum(
+            (at(whole, layer).on_skip(hidden, hidden, hidden, PACKING).sin().sum() for layer in layers),
+            torch.tensor(0.0),
+        )
         return torch.autograd.grad(total, [whole.get_parameter(name) for name in SHARED])
 
     for lower, upper, both in zip(gradients(0), gradients(2), gradients(0, 2), strict=True):
@@ -240,27 +243,27 @@ def test_only_the_layers_named_have_an_adapter():
 def test_a_copy_is_whole_and_independent():
     whole, hidden = randomized(adapters(**ALL)), states()
     copied = copy.deepcopy(whole)
-    before = at(whole, 0).on_skip(hidden, hidden, MASK)
-    assert torch.equal(at(copied, 0).on_skip(hidden, hidden, MASK), before)
+    before = at(whole, 0).on_skip(hidden, hidden, hidden, PACKING)
+    assert torch.equal(at(copied, 0).on_skip(hidden, hidden, hidden, PACKING), before)
     with torch.no_grad():
         copied.get_parameter("projections.decode.weight").zero_()
-    assert torch.equal(at(copied, 0).on_skip(hidden, hidden, MASK), hidden)
-    assert torch.equal(at(whole, 0).on_skip(hidden, hidden, MASK), before)
+    assert torch.equal(at(copied, 0).on_skip(hidden, hidden, hidden, PACKING), hidden)
+    assert torch.equal(at(whole, 0).on_skip(hidden, hidden, hidden, PACKING), before)
 
 
 def test_saved_weights_bring_the_adapters_back():
     saved, other, layer, hidden = randomized(adapters(**ALL)), adapters(**ALL), encoder_layer(), states()
     other.load_state_dict(saved.state_dict())
-    assert torch.equal(adapted(layer, hidden, MASK, at(other, 2)), adapted(layer, hidden, MASK, at(saved, 2)))
+    assert torch.equal(adapted(layer, hidden, at(other, 2)), adapted(layer, hidden, at(saved, 2)))
 
 
 @pytest.mark.parametrize("changes", [*KINDS.values(), ALL], ids=str)
 def test_adapters_compute_in_bf16(changes):
     whole, layer, hidden = randomized(adapters(**changes), 0.3).float(), encoder_layer().float(), states().float()
-    exact = adapted(layer, hidden, MASK, at(whole, 0))
+    exact = adapted(layer, hidden, at(whole, 0))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        rough = adapted(layer, hidden, MASK, at(whole, 0))
-    torch.testing.assert_close(rough.float()[MASK], exact[MASK], rtol=0.05, atol=0.05)
+        rough = adapted(layer, hidden, at(whole, 0))
+    torch.testing.assert_close(rough.float(), exact, rtol=0.05, atol=0.05)
     rough.float().square().sum().backward()
     for name, parameter in whole.named_parameters():
         assert (parameter.grad is None) == name.startswith("layers.2."), name

@@ -3,11 +3,14 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from model.network.bert import Bert, mean_pool, pool
+from model.network import bert as module
+from model.network.bert import Bert, attend, pool
+from model.network.packing import Packing
 from model.network.pretrained import read_encoder
 from model.network.shape import BertShape
 from tests.support import tiny_encoder
@@ -47,11 +50,18 @@ def inputs(batch: int = 3, length: int = 11, *, padded: bool, vocab_size: int = 
     return ids, segments, torch.arange(length) < lengths[:, None]
 
 
-def states(theirs: BertModel, ours: Bert, ids, segments, mask, *, explicit_mask: bool):
+def packed(ids, segments, mask):
+    """The same as ours takes it."""
+    return ids[mask], segments[mask], Packing.of(mask.sum(dim=1).numpy())
+
+
+def states(theirs: BertModel, ours: Bert, ids, segments, mask):
     """(last hidden state without padding, pooled) of both."""
     reference = theirs(input_ids=ids, token_type_ids=segments, attention_mask=mask.long())
-    hidden = ours(ids, segments, mask if explicit_mask else None)
-    return (reference.last_hidden_state[mask], reference.pooler_output), (hidden[mask], pool(ours.pooler, hidden))
+    arguments = packed(ids, segments, mask)
+    hidden = ours(*arguments)
+    pooled = pool(ours.pooler, arguments[2].first(hidden))
+    return (reference.last_hidden_state[mask], reference.pooler_output), (hidden, pooled)
 
 
 @pytest.mark.parametrize(
@@ -66,11 +76,14 @@ def states(theirs: BertModel, ours: Bert, ids, segments, mask, *, explicit_mask:
     ],
     ids=str,
 )
-@pytest.mark.parametrize(("padded", "explicit_mask"), [(True, True), (False, True), (False, False)])
-def test_outputs_are_those_of_transformers(tmp_path, changes, padded, explicit_mask):
+@pytest.mark.parametrize("short", [True, False])
+@pytest.mark.parametrize("padded", [True, False])
+def test_outputs_are_those_of_transformers(tmp_path, changes, padded, short, monkeypatch):
+    """By both ways of attention: short sequences on a CPU have their own."""
+    monkeypatch.setattr(module, "SHORT", 128 if short else 0)
     theirs, ours = theirs_and_ours(tmp_path, **changes)
     with torch.no_grad():
-        expected, got = states(theirs, ours, *inputs(padded=padded), explicit_mask=explicit_mask)
+        expected, got = states(theirs, ours, *inputs(padded=padded))
     for a, b in zip(expected, got, strict=True):
         torch.testing.assert_close(b, a, rtol=0, atol=1e-5)
 
@@ -78,7 +91,7 @@ def test_outputs_are_those_of_transformers(tmp_path, changes, padded, explicit_m
 @pytest.mark.parametrize("padded", [True, False])
 def test_gradients_are_those_of_transformers(tmp_path, padded):
     theirs, ours = theirs_and_ours(tmp_path)
-    expected, got = states(theirs, ours, *inputs(padded=padded), explicit_mask=padded)
+    expected, got = states(theirs, ours, *inputs(padded=padded))
     for hidden, pooled in (expected, got):
         (hidden.sin().sum() + pooled.square().sum()).backward()
     # the order of parameters is the same in both
@@ -87,7 +100,7 @@ def test_gradients_are_those_of_transformers(tmp_path, padded):
 
 
 def slow_attention(attention, hidden, mask):
-    """One query at a time, one head at a time."""
+    """One query at a time, one head at a time; (R, T, C)."""
     queries, keys, values = attention.query(hidden), attention.key(hidden), attention.value(hidden)
     heads, (batch, length, width) = attention.num_heads, hidden.shape
     d = width // heads
@@ -112,20 +125,50 @@ def test_attention_is_like_its_slow_twin():
     mask = torch.arange(6) < torch.tensor([6, 3, 1])[:, None]
     with torch.no_grad():
         attention = bert.layers[1].get_submodule("attention")
-        torch.testing.assert_close(attention(hidden, mask), slow_attention(attention, hidden, mask), rtol=0, atol=1e-5)
+        packing, slow = Packing.of(mask.sum(dim=1).numpy()), slow_attention(attention, hidden, mask)
+        got = attention(hidden[mask], hidden[mask], packing)
+        torch.testing.assert_close(got, slow[mask], rtol=0, atol=1e-5)
+        of_first = attention(hidden[mask], hidden[:, 0], packing)
+        torch.testing.assert_close(of_first, slow[:, 0], rtol=0, atol=1e-5)
 
 
-def test_padding_changes_nothing():
+def test_dropout_of_attention_is_of_its_weights():
+    """Whole weights fall out, the others are scaled: of values of 1 comes the sum of what is left."""
+    packing, ones = Packing.of(np.array([4, 2])), torch.ones(6, 2)
+    torch.manual_seed(0)
+    sums = torch.cat([attend(torch.zeros(6, 2), ones, ones, packing, 1, 0.5)[:4, 0] for _ in range(500)])
+    assert set(sums.tolist()) == {0.0, 0.5, 1.0, 1.5, 2.0}, "each of four is a quarter, doubled"
+    assert abs(float(sums.mean()) - 1) < 0.05
+
+
+def test_a_sentence_does_not_see_its_neighbours():
     encoder = tiny_encoder(scale=0.5)
     bert = Bert(encoder.shape).eval()
     encoder.load_into(bert)
     ids, segments, mask = inputs(padded=True, vocab_size=40)
     with torch.no_grad():
-        together = bert(ids, segments, mask)
-        for row, length in enumerate(mask.sum(dim=1).tolist()):
-            alone = bert(ids[row : row + 1, :length], segments[row : row + 1, :length], None)
-            torch.testing.assert_close(together[row, :length], alone[0], rtol=0, atol=1e-5)
-            torch.testing.assert_close(mean_pool(together, mask)[row], alone[0].mean(0), rtol=0, atol=1e-5)
+        together = bert(*packed(ids, segments, mask)).split(mask.sum(dim=1).tolist())
+        for row, found in enumerate(together):
+            alone = bert(*packed(*(part[row : row + 1] for part in (ids, segments, mask))))
+            torch.testing.assert_close(found, alone, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("depth", [0, 2, 3])
+@pytest.mark.parametrize("skipped", [(), (1,), (2,)])
+def test_the_first_tokens_alone_are_what_they_are_among_all(depth, skipped):
+    """And so are the gradients."""
+    bert = frozen(depth, dropout=0.0)
+    arguments = packed(*inputs(padded=True, vocab_size=40))
+    packing, found = arguments[2], []
+    for first_only in (False, True):
+        bert.zero_grad()
+        hidden = bert.suffix(bert.prefix(*arguments), packing, skipped=skipped, first_only=first_only)[-1]
+        first = packing.first(hidden)
+        pool(bert.pooler, first).square().sum().backward()
+        found.append([first.detach(), *(p.grad for p in bert.parameters() if p.grad is not None)])
+    assert (len(hidden) == 3) == (depth < 3 and 2 not in skipped), "no more was computed"
+    for all_tokens, alone in zip(*found, strict=True):
+        torch.testing.assert_close(alone, all_tokens, rtol=1e-5, atol=1e-6)
 
 
 def frozen(depth: int, dropout: float = 0.5) -> Bert:
@@ -141,15 +184,15 @@ def test_freeze_depth_says_exactly_what_is_trained(depth):
     prefix = ("embeddings.", *(f"layers.{i}." for i in range(depth))) if depth else ()
     expected = {name for name in bert.state_dict() if not (prefix and name.startswith(prefix))}
     assert {name for name, parameter in bert.named_parameters() if parameter.requires_grad} == expected
-    ids, segments, mask = inputs(padded=True, vocab_size=40)
-    pool(bert.pooler, bert(ids, segments, mask)).sum().backward()
+    arguments = packed(*inputs(padded=True, vocab_size=40))
+    pool(bert.pooler, arguments[2].first(bert(*arguments))).sum().backward()
     assert {name for name, parameter in bert.named_parameters() if parameter.grad is not None} == expected
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_the_frozen_prefix_computes_the_same_in_training(depth):
     bert = frozen(depth)
-    arguments = inputs(padded=True, vocab_size=40)
+    arguments = packed(*inputs(padded=True, vocab_size=40))
     training = bert.prefix(*arguments)
     assert not training.requires_grad
     assert not any(module.training for part in (bert.embeddings, *bert.layers[:depth]) for module in part.modules())
@@ -162,7 +205,7 @@ def test_the_frozen_prefix_computes_the_same_in_training(depth):
 
 
 def test_without_freezing_dropout_begins_at_the_embeddings():
-    arguments = inputs(padded=False, vocab_size=40)
+    arguments = packed(*inputs(padded=False, vocab_size=40))
     bert = frozen(0)
     assert bert.embeddings.training
     assert bert.prefix(*arguments).requires_grad
@@ -171,7 +214,7 @@ def test_without_freezing_dropout_begins_at_the_embeddings():
 
 @pytest.mark.parametrize("kind", ["hidden_dropout", "attention_dropout"])
 def test_each_dropout_drops_while_training_only(kind):
-    encoder, arguments = tiny_encoder(), inputs(padded=False, vocab_size=40)
+    encoder, arguments = tiny_encoder(), packed(*inputs(padded=False, vocab_size=40))
     rates: dict[str, Any] = {kind: 0.5}
     bert = Bert(encoder.shape, **rates)
     encoder.load_into(bert)
@@ -195,7 +238,7 @@ def test_real_outputs_are_those_of_transformers(real_encoder, real_encoder_folde
     real_encoder.load_into(ours)
     arguments = inputs(length=60, padded=padded, vocab_size=real_encoder.shape.vocab_size)
     with torch.no_grad():
-        expected, got = states(theirs, ours, *arguments, explicit_mask=padded)
+        expected, got = states(theirs, ours, *arguments)
     for name, a, b in zip(("last hidden state", "pooler output"), expected, got, strict=True):
         print(f"{name}: {float((a - b).abs().max()):.1e}")
         torch.testing.assert_close(b, a, rtol=0, atol=1e-5)

@@ -34,7 +34,7 @@ def batch_of(model, tokens, task):
 
 def vectors(model, batch):
     """The pooled output of each sequence."""
-    return torch.tanh(model.bert.pooler(model.bert(batch.ids, batch.segments, batch.mask)[:, 0]))
+    return torch.tanh(model.bert.pooler(batch.packing.first(model.bert(batch.ids, batch.segments, batch.packing))))
 
 
 def head(model, task, features):
@@ -137,11 +137,11 @@ def test_a_skipped_layer_hands_on_what_it_reads(tokens, skipped, monkeypatch):
     model = build(configured(encoder(layer_drop=0.5), silent), layers=3).train()
     monkeypatch.setattr(model.layer_drop, "draw", lambda first: frozenset(skipped))
     batch = batch_of(model, tokens, "paraphrase")
-    hidden = model.bert.embeddings(batch.ids, batch.segments)
+    hidden = model.bert.embeddings(batch.ids, batch.segments, batch.packing)
     for number, layer in enumerate(model.bert.layers):
         if number not in skipped:
-            hidden = layer(hidden, batch.mask)
-    twin = model.heads["paraphrase"](torch.tanh(model.bert.pooler(hidden[:, 0]))).logits
+            hidden = layer(hidden, batch.packing)
+    twin = model.heads["paraphrase"](torch.tanh(model.bert.pooler(batch.packing.first(hidden)))).logits
     assert_twins(model, model("paraphrase", batch), twin)
     model.eval()
     assert not torch.equal(model("paraphrase", batch), twin), "in evaluation no layer is skipped"
@@ -162,14 +162,14 @@ def test_adapters_are_attached_to_the_layers_they_say(tokens):
         for parameter in model.adapters.parameters():
             parameter.normal_(std=0.3)
     batch = batch_of(model, tokens, "paraphrase")
-    hidden = model.bert.embeddings(batch.ids, batch.segments)
+    hidden = model.bert.embeddings(batch.ids, batch.segments, batch.packing)
     for number, layer in enumerate(model.bert.layers):
-        hidden = layer(hidden, batch.mask)
+        hidden = layer(hidden, batch.packing)
         if number >= 1:
             bottleneck = model.adapters["paraphrase"].get_submodule(f"layers.{number}.bottleneck")
             down, up = bottleneck.get_submodule("down"), bottleneck.get_submodule("up")
             hidden = hidden + up(F.gelu(down(hidden)))
-    twin = model.heads["paraphrase"](torch.tanh(model.bert.pooler(hidden[:, 0]))).logits
+    twin = model.heads["paraphrase"](torch.tanh(model.bert.pooler(batch.packing.first(hidden)))).logits
     assert_twins(model, model("paraphrase", batch), twin)
 
 

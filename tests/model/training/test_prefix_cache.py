@@ -12,6 +12,7 @@ import torch
 
 from model.config import AdapterConfig, NoiseStabilityConfig, ProximalConfig, SmartConfig, TrialConfig
 from model.data.tokens import Tokens, tokenize
+from model.network.packing import Packing
 from model.network.pretrained import Encoder
 from model.training.loop import Epoch, Training, train
 from model.training.precision import Precision
@@ -33,9 +34,9 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     layers: list[int] = []
     through = Prefix.through
 
-    def counting(self: Prefix, hidden: torch.Tensor, depth: int) -> torch.Tensor:
-        layers.extend([self.depth - depth] * len(hidden))
-        return through(self, hidden, depth)
+    def counting(self: Prefix, hidden: torch.Tensor, packing: Packing, depth: int) -> torch.Tensor:
+        layers.extend([self.depth - depth] * packing.count)
+        return through(self, hidden, packing, depth)
 
     monkeypatch.setattr(Prefix, "through", counting)
     return layers

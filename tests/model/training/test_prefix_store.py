@@ -30,7 +30,7 @@ def states_of(row: int) -> torch.Tensor:
 
 def compute(rows: np.ndarray) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
     for row in rows:
-        yield np.array([row]), states_of(row)[None]
+        yield np.array([row]), states_of(row)
 
 
 def opened(store: PrefixStore, key: str = "key") -> Entry:
@@ -44,8 +44,8 @@ def add(entry: Entry, *rows: int, by: Callable[[np.ndarray], Any] = compute) -> 
 def assert_holds(entry: Entry, *rows: int) -> None:
     assert np.flatnonzero(entry.has(np.arange(COUNT))).tolist() == sorted(rows)
     for row in rows:
-        found = entry.read(np.array([row]), LENGTHS[[row]], int(LENGTHS[row]))
-        torch.testing.assert_close(found[0].float(), states_of(row), atol=0, rtol=0)
+        found = entry.read(np.array([row]), LENGTHS[[row]])
+        torch.testing.assert_close(found.float(), states_of(row), atol=0, rtol=0)
 
 
 @pytest.fixture
@@ -62,13 +62,12 @@ def test_what_was_added_is_read_by_all(store: PrefixStore) -> None:
     assert_holds(opened(store), 0, 2, 5, 9)
 
 
-def test_a_batch_is_filled_up_with_the_last_vector(store: PrefixStore) -> None:
+def test_sequences_are_read_one_after_the_other(store: PrefixStore) -> None:
     entry = opened(store)
     add(entry, 0, 1, 2)
-    rows = np.array([2, 0])
-    found = entry.read(rows, LENGTHS[rows], 3).float()
-    torch.testing.assert_close(found[0], states_of(2))
-    torch.testing.assert_close(found[1], states_of(0)[-1:].expand(3, -1))
+    rows = np.array([2, 0, 2])
+    found = entry.read(rows, LENGTHS[rows]).float()
+    torch.testing.assert_close(found, torch.cat([states_of(2), states_of(0), states_of(2)]))
 
 
 def test_only_what_is_missing_is_computed(store: PrefixStore) -> None:
@@ -96,7 +95,7 @@ class Killed(Exception):
 
 def test_what_a_killed_process_left_is_overwritten(store: PrefixStore, tmp_path: Path) -> None:
     def killed(rows: np.ndarray) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-        yield np.array([7]), 9 + states_of(7)[None]
+        yield np.array([7]), 9 + states_of(7)
         raise Killed
 
     entry = opened(store)

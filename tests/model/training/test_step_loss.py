@@ -49,7 +49,8 @@ def assert_twins(model, got, expected):
 
 
 def by_logits(model, task, batch, hidden):
-    return model.read(task, model.represent(task, model.trajectory(task, hidden, batch.mask)[-1], batch.mask))
+    hidden = model.trajectory(task, hidden, batch.packing)[-1]
+    return model.read(task, model.represent(task, hidden, batch.packing))
 
 
 def test_the_loss_and_its_weight(tokens):
@@ -67,7 +68,7 @@ def test_multiple_negatives_ranking(tokens):
     batch = batch_of(model, tokens, "paraphrase")
     assert 0 < batch.labels.sum() < len(ROWS)
     u, v = model.represent(
-        "paraphrase", model.trajectory("paraphrase", model.prefix(batch), batch.mask)[-1], batch.mask
+        "paraphrase", model.trajectory("paraphrase", model.prefix(batch), batch.packing)[-1], batch.packing
     )
     ranked = []
     for i in range(len(ROWS)):
@@ -139,10 +140,9 @@ def test_noise_stability(tokens):
     model, step_loss = begin({"noise_stability": {"weight": 4.0, "noise": 0.1}})
     batch = batch_of(model, tokens, "paraphrase")
     hidden = model.prefix(batch)
-    clean = model.trajectory("paraphrase", hidden, batch.mask)
-    noisy = model.trajectory("paraphrase", hidden + 0.1 * noise(hidden.shape), batch.mask)
-    real = torch.ones_like(batch.ids, dtype=torch.bool) if batch.mask is None else batch.mask
-    term = sum((a[real] - b[real]).square().mean() for a, b in zip(clean[1:], noisy[1:], strict=True))
+    clean = model.trajectory("paraphrase", hidden, batch.packing, whole=True)
+    noisy = model.trajectory("paraphrase", hidden + 0.1 * noise(hidden.shape), batch.packing, whole=True)
+    term = sum((a - b).square().mean() for a, b in zip(clean[1:], noisy[1:], strict=True))
     loss = plain("paraphrase", by_logits(model, "paraphrase", batch, hidden), batch)
     assert_twins(model, step_loss("paraphrase", batch)[1], loss + 4 * term)
 
