@@ -10,8 +10,8 @@
 
 All of them start at, or very near, what the layer computes without them.
 
-Shapes: N tokens of all sequences together, C hidden size, I intermediate size, S width of an adapter. Where the layer
-computes each sequence's first token alone, N is their number.
+Shapes: R sequences, N tokens of all together, C hidden size, I intermediate size, S width of an adapter. Where the
+layer computes each sequence's first token alone, N is R.
 """
 
 from __future__ import annotations
@@ -73,13 +73,12 @@ class ProjectedAttention(nn.Module):
         for linear in (self.query, self.key, self.value):
             _start_as_bert(linear)
 
-    def forward(self, hidden: Tensor, asking: Tensor, packing: Packing) -> Tensor:
-        """For the tokens `asking`, which are those of `hidden`, all the sequences', or the first ones of each: (N, C)
-        to the same."""
+    def forward(self, hidden: Tensor, packing: Packing, *, first_only: bool = False) -> Tensor:
+        """(N, C) to the same, or, with `first_only`, to that of each sequence's first token, (R, C)."""
         (projections,) = self._projections
         narrow = projections.encode(hidden)  # (N, S)
-        narrow_asking = narrow if asking is hidden else packing.first(narrow)
-        query, key, value = self.query(narrow_asking), self.key(narrow), self.value(narrow)
+        query = self.query(packing.first(narrow) if first_only else narrow)
+        key, value = self.key(narrow), self.value(narrow)
         return projections.decode(attend(query, key, value, packing, self.num_heads))
 
 
@@ -121,13 +120,14 @@ class LayerAdapter(nn.Module):
         """The feed-forward's output, (N, C), before its skip connection. (Pandey and Narayan, figure 1)"""
         return self._bottleneck_at("after_feed_forward", feed_forward)
 
-    def on_skip(self, attended: Tensor, hidden: Tensor, asking: Tensor, packing: Packing) -> Tensor:
+    def on_skip(self, attended: Tensor, hidden: Tensor, packing: Packing) -> Tensor:
         """The skip connection around the feed-forward, (N, C): `attended`, the attention's output after its
-        LayerNorm. TS stands beside all that the layer computes of its input `hidden`, all tokens', for those that
-        are `asking`."""
+        LayerNorm. TS stands beside all that the layer computes of its input, `hidden`, of which it reads all tokens
+        also where `attended` is of the first ones alone."""
         if self.projected_attention is None:
             return attended
-        return attended + self.projected_attention(hidden, asking, packing)
+        first_only = len(attended) < len(hidden)
+        return attended + self.projected_attention(hidden, packing, first_only=first_only)
 
     def on_output(self, output: Tensor) -> Tensor:
         """The layer's output, (N, C), after its LayerNorm. (Pandey and Narayan, figure 2)"""

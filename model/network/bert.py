@@ -129,8 +129,7 @@ class Layer(nn.Module):
         if adapter is None:
             return self.output_norm(attended + self.dropout(self.output(units)))
         feed_forward = adapter.on_feed_forward(self.dropout(self.output(adapter.on_units(units))))
-        skip = adapter.on_skip(attended, hidden, asking, packing)
-        return adapter.on_output(self.output_norm(skip + feed_forward))
+        return adapter.on_output(self.output_norm(adapter.on_skip(attended, hidden, packing) + feed_forward))
 
 
 class Bert(nn.Module):

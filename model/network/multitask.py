@@ -198,13 +198,14 @@ def without_removed_layers(config: EncoderConfig, encoder: Encoder) -> Encoder:
 
 
 def _build_bert(config: EncoderConfig, encoder: Encoder) -> Bert:
-    bert = Bert(
-        encoder.shape,
-        hidden_dropout=config.hidden_dropout,
-        attention_dropout=config.attention_dropout,
-        freeze_depth=config.freeze_depth,
-        prefix_depth=config.prefix_depth,
-    )
+    with torch.device("meta"):  # random weights take longer to draw than the encoder's to copy
+        bert = Bert(
+            encoder.shape,
+            hidden_dropout=config.hidden_dropout,
+            attention_dropout=config.attention_dropout,
+            freeze_depth=config.freeze_depth,
+            prefix_depth=config.prefix_depth,
+        )
     encoder.load_into(bert)
     if config.pooling != "pooler":
         bert.pooler.requires_grad_(False)  # unused, hence neither trained, counted nor saved

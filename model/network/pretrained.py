@@ -101,8 +101,9 @@ class Encoder:
         return Encoder(name=self.name, config=config, weights=weights, tokenizer=self.tokenizer)
 
     def load_into(self, bert: Bert) -> None:
-        """Copies the weights into `bert`, which must have this encoder's shape."""
-        bert.load_state_dict({key: torch.tensor(array) for key, array in self.weights.items()})
+        """Gives `bert`, which must have this encoder's shape, copies of the weights in place of its parameters: these
+        may be on the device `meta`."""
+        bert.load_state_dict({key: torch.tensor(array) for key, array in self.weights.items()}, assign=True)
 
 
 def read_encoder(name: str) -> Encoder:

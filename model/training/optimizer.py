@@ -19,9 +19,8 @@ from model.training.row_adamw import RowAdamW
 def build_optimizer(model: MultitaskBert, config: OptimizationConfig) -> AdamW:
     """Fused AdamW over the trainable parameters; each group's `peak` is its step size before the schedule.
 
-    Biases and LayerNorms are not decayed (Devlin et al. 2019's own code). `RowAdamW` where it pays and nothing else
-    needs every word's weights and gradient at each step: on a CPU, whose memory is slow, and without gradient surgery
-    and a teacher.
+    Biases and LayerNorms are not decayed (Devlin et al. 2019's own code). Where a step reads a few rows of the word
+    embeddings alone, it is a `RowAdamW`.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -32,16 +31,19 @@ def build_optimizer(model: MultitaskBert, config: OptimizationConfig) -> AdamW:
         {"params": parameters, "peak": peak, "lr": peak, "weight_decay": decay}
         for (peak, decay), parameters in groups.items()
     ]
-    words = model.bert.embeddings.word
-    if (
-        words.weight.requires_grad
-        and words.weight.device.type == "cpu"
-        and not config.gradient_surgery
-        and model.config.proximal is None
-    ):
+    if _is_read_by_rows(model):
+        words = model.bert.embeddings.word
         words.sparse = True
         return RowAdamW(described, words.weight)
     return AdamW(described, fused=True)
+
+
+def _is_read_by_rows(model: MultitaskBert) -> bool:
+    """Whether a step needs no more of the word embeddings than the rows of its tokens, as it does for gradient surgery
+    and for a teacher; and on a CPU: a GPU's memory is fast enough to move them all."""
+    weight, config = model.bert.embeddings.word.weight, model.config
+    needs_all = config.optimization.gradient_surgery or config.proximal is not None
+    return weight.requires_grad and weight.device.type == "cpu" and not needs_all
 
 
 def _peak(name: str, model: MultitaskBert, config: OptimizationConfig) -> float:

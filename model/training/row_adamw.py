@@ -29,9 +29,14 @@ class RowAdamW(AdamW):
     def __init__(self, groups: Iterable[dict[str, Any]], matrix: Tensor) -> None:
         super().__init__(groups, fused=True)
         self._matrix = matrix
-        (self._group,) = (g for g in self.param_groups if any(p is matrix for p in g["params"]))
+        (self._index,) = (i for i, g in enumerate(self.param_groups) if any(p is matrix for p in g["params"]))
         self._beta1, self._beta2 = self._group["betas"]
+        self._step_supports_amp_scaling = False  # a GradScaler is to unscale the sparse gradient, too
         self._begin()
+
+    @property
+    def _group(self) -> dict[str, Any]:
+        return self.param_groups[self._index]  # another one after a state was loaded
 
     def _begin(self) -> None:
         self._done = torch.zeros(len(self._matrix), dtype=torch.int64)  # (V,): up to which step each row is known

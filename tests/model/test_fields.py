@@ -154,7 +154,7 @@ def tokens() -> Tokens:
 
 def test_layers_are_dropped_more_as_time_goes_on(tokens):
     """`time` is `depth` with a beginning: it differs only while training is young, so both must differ."""
-    growths = [configured(DROP, encoder(layer_drop_growth=growth)) for growth in ("uniform", "depth", "time")]
+    growths = [configured(encoder(layer_drop=0.7, layer_drop_growth=growth)) for growth in ("uniform", "depth", "time")]
     assert len({trained(config, tokens) for config in growths}) == 3
 
 

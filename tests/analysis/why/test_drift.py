@@ -108,9 +108,9 @@ def test_weights_are_those_of_the_slow_twin(config: TrialConfig, pretrained: Enc
 
 
 def said_by(modules: list[nn.Module], run: object) -> list[np.ndarray]:
-    """What modules put out while `run` runs, (T, C) each of one sequence or (2 T, C) of two."""
+    """What modules put out while `run` runs, (N, C) each."""
     outputs: list[np.ndarray] = []
-    hooks = [m.register_forward_hook(lambda _, __, said: outputs.append(said.flatten(0, 1).numpy())) for m in modules]
+    hooks = [m.register_forward_hook(lambda _, __, said: outputs.append(said.numpy())) for m in modules]
     with torch.no_grad():
         run()  # type: ignore[operator]
     for hook in hooks:
@@ -119,13 +119,16 @@ def said_by(modules: list[nn.Module], run: object) -> list[np.ndarray]:
 
 
 def slow_outputs(model: MultitaskBert, before: Bert, tokens: Tokens, task: str) -> list[float]:
-    """Example by example, in which nothing is padded but the shorter one of two sentences."""
+    """Example by example."""
     pairs, examples = model.config.tasks[task].pair_encoding, tokens.splits[task]["dev"]
     own = [*model.branches[task].layers] if model.branches else []  # type: ignore[union-attr]
     apart: list[list[float]] = [[] for _ in range(len(before.layers) + 1)]
     for row in range(len(examples)):
         batch = assemble(tokens, examples, np.array([row]), pairs)
-        new = said_by([model.bert.embeddings, *model.bert.layers, *own], lambda b=batch: model(task, b))
+        new = said_by(
+            [model.bert.embeddings, *model.bert.layers, *own],
+            lambda b=batch: model.trajectory(task, model.prefix(b), b.packing, whole=True),
+        )
         old = said_by([before.embeddings, *before.layers], lambda b=batch: before(b.ids, b.segments, b.packing))
         for found, u, v in zip(apart, old, new, strict=True):
             for x, y in zip(u.astype(np.float64), v.astype(np.float64), strict=True):

@@ -63,7 +63,7 @@ def adapted(layer, hidden, adapter):
     attended = layer.attention_norm(hidden + layer.dropout(layer.attention(hidden, hidden, PACKING)))
     units = adapter.on_units(layer.activation(layer.intermediate(attended)))
     feed_forward = adapter.on_feed_forward(layer.dropout(layer.output(units)))
-    skip = adapter.on_skip(attended, hidden, hidden, PACKING)
+    skip = adapter.on_skip(attended, hidden, PACKING)
     return adapter.on_output(layer.output_norm(skip + feed_forward))
 
 
@@ -123,7 +123,7 @@ def test_projected_attention_is_like_its_slow_twin():
     both = randomized(nn.ModuleList([projections, module]))
 
     def ours(hidden):
-        return torch.cat([module(hidden, hidden, PACKING), module(hidden, PACKING.first(hidden), PACKING)])
+        return torch.cat([module(hidden, PACKING), module(hidden, PACKING, first_only=True)])
 
     def slow(hidden):
         found = [slow_projected_attention(module, projections, sequence) for sequence in hidden.split(LENGTHS)]
@@ -138,7 +138,7 @@ def test_an_adapter_acts_in_its_place_only(method):
     arguments: dict[str, Any] = {
         "on_units": (states(width=32),),
         "on_feed_forward": (states(),),
-        "on_skip": (states(), states(4), states(4), PACKING),
+        "on_skip": (states(), states(4), PACKING),
         "on_output": (states(),),
     }
     for name, values in arguments.items():
@@ -150,8 +150,8 @@ def test_an_adapter_acts_in_its_place_only(method):
 def test_projected_attention_reads_the_layers_input():
     adapter = at(randomized(adapters(pal_size=4)), 0)
     attended, hidden = states(), states(4)
-    expected = attended + adapter.get_submodule("projected_attention")(hidden, hidden, PACKING)
-    assert torch.equal(adapter.on_skip(attended, hidden, hidden, PACKING), expected)
+    expected = attended + adapter.get_submodule("projected_attention")(hidden, PACKING)
+    assert torch.equal(adapter.on_skip(attended, hidden, PACKING), expected)
 
 
 @pytest.mark.parametrize("changes", [*KINDS.values(), ALL], ids=str)
@@ -223,7 +223,7 @@ def test_the_projections_learn_from_all_layers():
 
     def gradients(*layers):
         total = sum(
-            (at(whole, layer).on_skip(hidden, hidden, hidden, PACKING).sin().sum() for layer in layers),
+            (at(whole, layer).on_skip(hidden, hidden, PACKING).sin().sum() for layer in layers),
             torch.tensor(0.0),
         )
         return torch.autograd.grad(total, [whole.get_parameter(name) for name in SHARED])
@@ -243,12 +243,12 @@ def test_only_the_layers_named_have_an_adapter():
 def test_a_copy_is_whole_and_independent():
     whole, hidden = randomized(adapters(**ALL)), states()
     copied = copy.deepcopy(whole)
-    before = at(whole, 0).on_skip(hidden, hidden, hidden, PACKING)
-    assert torch.equal(at(copied, 0).on_skip(hidden, hidden, hidden, PACKING), before)
+    before = at(whole, 0).on_skip(hidden, hidden, PACKING)
+    assert torch.equal(at(copied, 0).on_skip(hidden, hidden, PACKING), before)
     with torch.no_grad():
         copied.get_parameter("projections.decode.weight").zero_()
-    assert torch.equal(at(copied, 0).on_skip(hidden, hidden, hidden, PACKING), hidden)
-    assert torch.equal(at(whole, 0).on_skip(hidden, hidden, hidden, PACKING), before)
+    assert torch.equal(at(copied, 0).on_skip(hidden, hidden, PACKING), hidden)
+    assert torch.equal(at(whole, 0).on_skip(hidden, hidden, PACKING), before)
 
 
 def test_saved_weights_bring_the_adapters_back():

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from model.config import Activation
+from model.network.dropout import Dropout
 from model.network.heads import TaskHead, cosine, hidden_layers, pair_features, pair_width
 
 
@@ -23,9 +24,9 @@ def test_hidden_layers_have_their_width_and_parameters(count, layer_norm):
 
 def test_a_hidden_layer_is_dropout_linear_norm_activation():
     assert [type(module) for module in build(2, "gelu", layer_norm=True)] == [
-        nn.Dropout, nn.Linear, nn.LayerNorm, nn.GELU,
+        Dropout, nn.Linear, nn.LayerNorm, nn.GELU,
     ] * 2  # fmt: skip
-    assert [module.p for module in build(2) if isinstance(module, nn.Dropout)] == [0.3, 0.3]
+    assert [module.p for module in build(2) if isinstance(module, Dropout)] == [0.3, 0.3]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_naeems_order_of_dropout_before_relu_comes_to_the_same():
     """Linear, LayerNorm, dropout, ReLU (Naeem, 4) and ours, whose dropout stands before the next linear layer."""
     torch.manual_seed(0)
     linear, norm, x = nn.Linear(6, 4), nn.LayerNorm(4), torch.randn(8, 6)
-    orders = ([nn.Dropout(0.4), nn.ReLU()], [nn.ReLU(), nn.Dropout(0.4)])
+    orders = ([Dropout(0.4), nn.ReLU()], [nn.ReLU(), Dropout(0.4)])
     outputs = []
     for order in orders:
         torch.manual_seed(1)

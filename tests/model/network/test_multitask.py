@@ -11,6 +11,7 @@ from model.data.batches import assemble
 from model.data.tasks import CS224N
 from model.network.bert import Bert
 from model.network.multitask import MultitaskBert
+from model.network.packing import Packing
 from model.training.losses import objective
 from tests.support import refused, tiny_config, tiny_encoder
 
@@ -89,10 +90,10 @@ def test_a_bi_encoded_pair_in_one_pass_is_like_two_passes(tokens, features, pool
 
 
 def pooled_alone(model, tokens, sentence) -> torch.Tensor:
-    ids = torch.tensor([[tokens.cls_id, *sentence, tokens.sep_id]])
-    hidden = model.bert(ids, torch.zeros_like(ids), None)
-    pooler = torch.tanh(model.bert.pooler(hidden[:, 0]))
-    return model.common(pooler if model.config.encoder.pooling == "pooler" else hidden.mean(1))
+    ids = torch.tensor([tokens.cls_id, *sentence, tokens.sep_id])
+    hidden = model.bert(ids, torch.zeros_like(ids), Packing.of(np.array([len(ids)])))
+    pooler = torch.tanh(model.bert.pooler(hidden[:1]))
+    return model.common(pooler if model.config.encoder.pooling == "pooler" else hidden.mean(0, keepdim=True))
 
 
 def configs():

@@ -90,10 +90,11 @@ def test_predictions_of_some_rows_are_those_of_all(model, tokens):
     assert evaluate.scores(tokens, "train", some, rows)["sentiment"] == pytest.approx(by_hand)
 
 
-def test_both_orders_predict_the_mean_of_the_two(tokens):
+@pytest.mark.parametrize("encoding", ["cross", "bi"])
+def test_both_orders_predict_the_mean_of_the_two(tokens, encoding):
     """Of a pair and of the pair turned round in the data itself."""
-    config = tiny_config(similarity={"pair_encoding": "cross"})
-    both = tiny_config(similarity={"pair_encoding": "cross", "pair_order": "both"})
+    config = tiny_config(similarity={"pair_encoding": encoding})
+    both = tiny_config(similarity={"pair_encoding": encoding, "pair_order": "both"})
     model = MultitaskBert(config, CS224N, tiny_encoder(scale=0.3))
     turning = MultitaskBert(both, CS224N, tiny_encoder(scale=0.3))
     turning.load_state_dict(model.state_dict())

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.training.gradients import project_conflicts, uncertainty_weighted
+from model.training.gradients import clip, project_conflicts, uncertainty_weighted
 
 
 @pytest.mark.parametrize("regression", [True, False])
@@ -126,3 +126,22 @@ def test_what_is_not_finite_stays_so(broken):
     (got,) = project_conflicts([[torch.tensor([1.0, 2.0])], [torch.tensor([1.0, broken])]], np.random.default_rng(0))
     assert got is not None
     assert not got.isfinite().all()
+
+
+@pytest.mark.parametrize("limit", [0.1, 1e3])
+def test_clipping_counts_sparse_gradients_as_the_dense_ones_they_stand_for(limit):
+    torch.manual_seed(0)
+    dense, sparse, linear = torch.nn.Embedding(9, 4), torch.nn.Embedding(9, 4, sparse=True), torch.nn.Linear(4, 1)
+    sparse.load_state_dict(dense.state_dict())
+    ids = torch.tensor([3, 1, 3, 8, 3])  # rows that come more than once: their gradients add up first
+    found = []
+    for words in (dense, sparse):
+        linear.zero_grad()
+        linear(words(ids)).square().sum().backward()
+        parameters = [*words.parameters(), *linear.parameters(), torch.nn.Parameter(torch.zeros(3))]  # one has none
+        if words is dense:
+            torch.nn.utils.clip_grad_norm_(parameters, limit)
+        else:
+            clip(parameters, limit)
+        found.append([p.grad.to_dense() for p in parameters if p.grad is not None])
+    torch.testing.assert_close(found[1], found[0])

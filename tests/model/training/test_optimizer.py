@@ -3,13 +3,17 @@
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from model.config import OptimizationConfig
 from model.data.tasks import CS224N
 from model.network.multitask import MultitaskBert
+from model.training import optimizer as module
+from model.training.loop import train
 from model.training.optimizer import build_optimizer, schedule_factor, set_step_size
+from model.training.row_adamw import RowAdamW
 from tests.model.techniques import configured
 from tests.support import tiny_config, tiny_encoder
 
@@ -116,3 +120,38 @@ def test_set_step_size_scales_every_group_by_its_peak():
     for step, factor in ((0, 0.5), (1, 1.0), (3, 0.5), (0, 0.5)):
         set_step_size(optimizer, config.optimization, step, total=4, epoch=1)
         assert {group["lr"] for group in optimizer.param_groups} == {1e-4 * factor, 1e-3 * factor}
+
+
+# ----------------------------------------------------------------------------------------------- word embeddings by rows
+
+
+@pytest.mark.parametrize(
+    ("change", "by_rows"),
+    [
+        ({}, True),
+        ({"optimization": {"tasks_per_step": "all"}}, True),
+        ({"optimization": {"tasks_per_step": "all", "gradient_surgery": True}}, False),
+        ({"proximal": {}}, False),
+        ({"encoder": {"freeze_depth": 1}}, False),
+    ],
+    ids=["plain", "all tasks", "PCGrad", "proximal", "frozen"],
+)
+def test_word_embeddings_are_stepped_by_rows_where_no_more_is_needed(change, by_rows):
+    model = MultitaskBert(configured(change), CS224N, tiny_encoder())
+    optimizer = build_optimizer(model, model.config.optimization)
+    assert isinstance(optimizer, RowAdamW) == by_rows == model.bert.embeddings.word.sparse
+
+
+@pytest.mark.parametrize("change", [{}, {"optimization": {"averaged_epochs": 2, "schedule": "linear"}}], ids=str)
+def test_a_trial_stepped_by_rows_is_the_one_that_is_not(change, tokens, monkeypatch):
+    """Up to rounding: losses, scores, and every weight after three epochs."""
+    config = configured({"optimization": {"learning_rate": 1e-3, "weight_decay": 0.1}}, change)
+    found = []
+    for by_rows in (True, False):
+        if not by_rows:
+            monkeypatch.setattr(module, "_is_read_by_rows", lambda model: False)
+        training = train(config, tokens, tiny_encoder(), epochs=3, epoch_examples=48, seed=0, precision="fp32")
+        found.append(([epoch.losses for epoch in training], training.model.trainable_state()))
+    for one, other in zip(found[0][0], found[1][0], strict=True):
+        assert one == pytest.approx(other, rel=1e-4)
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-3, atol=1e-5)
