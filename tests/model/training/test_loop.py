@@ -35,8 +35,8 @@ def weights(training):
 
 
 GOLDEN = [
-    {"sentiment": 1.630566, "paraphrase": 0.691713, "similarity": 8.918040},
-    {"sentiment": 1.630210, "paraphrase": 0.694855, "similarity": 9.641582},
+    {"sentiment": 1.616285, "paraphrase": 0.691435, "similarity": 8.707033},
+    {"sentiment": 1.639528, "paraphrase": 0.695156, "similarity": 9.378649},
 ]
 
 

@@ -122,7 +122,7 @@ def test_set_step_size_scales_every_group_by_its_peak():
         assert {group["lr"] for group in optimizer.param_groups} == {1e-4 * factor, 1e-3 * factor}
 
 
-# ----------------------------------------------------------------------------------------------- word embeddings by rows
+# ---------------------------------------------------------------------------------------------- word embeddings by rows
 
 
 @pytest.mark.parametrize(
