@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import typing
 from collections.abc import Mapping
 from dataclasses import field
@@ -29,7 +30,7 @@ class Checked:
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
-        hints = typing.get_type_hints(type(self))
+        hints = _hints(type(self))
         for f in dataclasses.fields(self):
             _check_field(f, hints[f.name], getattr(self, f.name), where=type(self).__name__)
 
@@ -49,6 +50,11 @@ class Checked:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`. A key that no field has is refused, with the nearest one named."""
         return _from_dict(cls, values, where=cls.__name__)
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)  # evaluates them anew each time: most of what a draw from a space takes
 
 
 def _check_names(cls: Any, values: Mapping[str, object], where: str) -> None:
@@ -101,7 +107,7 @@ def _from_dict(cls: Any, values: Any, where: str) -> Any:
     if not isinstance(values, Mapping):
         raise ValueError(f"{where} = {values!r}: allowed is a mapping of its fields")
     _check_names(cls, values, where)
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     made = {}
     for key, value in values.items():
         hint = _without_none(hints[key])
