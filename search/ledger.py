@@ -105,10 +105,12 @@ class Ledger:
 
 def read_ledger(path: Path) -> History:
     """The history in a ledger that someone else may be writing to. Raises UserError where a line is damaged."""
-    lines = _read_lines(path)
-    if lines.damage is not None:
-        raise UserError(str(lines.damage))
-    return lines.history
+    return _read_whole(path).history
+
+
+def read_events(path: Path) -> list[Event]:
+    """What that history was made of. Raises UserError where a line is damaged."""
+    return _read_whole(path).events
 
 
 def set_aside_damage(path: Path) -> str | None:
@@ -146,28 +148,40 @@ def _from_line(line: bytes) -> Event:
 
 @dataclass(frozen=True)
 class _Lines:
-    history: History
+    events: list[Event]
     """Of the whole lines before any damage."""
+    history: History
+    """What they come to."""
     length: int
     """Of these lines, in bytes."""
     damage: ValueError | None
     """Of the first line that is not what was written there. A torn last line is none: it was never finished."""
 
 
+def _read_whole(path: Path) -> _Lines:
+    lines = _read_lines(path)
+    if lines.damage is not None:
+        raise UserError(str(lines.damage))
+    return lines
+
+
 def _read_lines(path: Path) -> _Lines:
     lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
     unfinished = lines.pop()
-    history, length = History(), 0
+    events, history, length = list[Event](), History(), 0
     for number, line in enumerate(lines, 1):
         try:
             event = _from_line(line)
         except (ValueError, KeyError, TypeError) as error:
             if number == len(lines) and not unfinished:
                 break
-            return _Lines(history, length, ValueError(f"{path}:{number}: the ledger is damaged: {error}"))
+            return _Lines(events, history, length, ValueError(f"{path}:{number}: the ledger is damaged: {error}"))
         try:
             history.apply(event)
         except ValueError as error:
-            return _Lines(history, length, ValueError(f"{path}:{number}: the ledger contradicts itself: {error}"))
+            return _Lines(
+                events, history, length, ValueError(f"{path}:{number}: the ledger contradicts itself: {error}")
+            )
+        events.append(event)
         length += len(line) + 1
-    return _Lines(history, length, None)
+    return _Lines(events, history, length, None)
