@@ -61,8 +61,10 @@ class Flags:
         ),
     ] = None
     """Trials at a time."""
-    trials_per_gpu: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: 1)")] = None
-    """Trials that share a GPU."""
+    trials_per_gpu: Annotated[
+        int | Literal["auto"] | None, arg(metavar="INT|auto", help_behavior_hint="(default: 1)")
+    ] = None
+    """Trials that share a GPU. auto: as many as were measured to find room in its memory, up to 8."""
     address: Annotated[str | None, arg(metavar="ADDRESS", help_behavior_hint="(default: this machine alone)")] = None
     """A running Ray cluster to use, such as 'auto' or 'host:6379', all of whose nodes see the folder of the runs."""
     run: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: date and time)")] = None
@@ -88,8 +90,8 @@ def check_flags(flags: Flags) -> None:
     """Raises UserError for the first flag out of its range, or without effect."""
     for name in ("trials", "epochs", "epoch_examples", "concurrent", "trials_per_gpu", "dry_run"):
         value = getattr(flags, name)
-        if value is not None and value < 1:
-            raise UserError(f"{_typed(name)} {value}: allowed is a whole number from 1")
+        if isinstance(value, int) and value < 1:
+            raise UserError(f"{_typed(name)} {value}: allowed is a whole number from 1{_OR_AUTO.get(name, '')}")
     if flags.pretrain_epochs < 0:
         raise UserError(f"--pretrain-epochs {flags.pretrain_epochs}: allowed is a whole number from 0")
     if flags.cache_gb is not None and not 0 <= flags.cache_gb < math.inf:
@@ -107,6 +109,9 @@ def check_flags(flags: Flags) -> None:
                 )
     elif flags.run is not None:
         check_name(flags.runs_dir, flags.run)
+
+
+_OR_AUTO = {"trials_per_gpu": ", or auto"}
 
 
 def _typed(name: str) -> str:

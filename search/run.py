@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import tyro
 from rich.console import Console
 
-from model.errors import reported
+from model.errors import UserError, reported
 from search.description import announce, computes_in, describe_run, differences, nothing_left
 from search.disk import check_room, room_for_states
 from search.dry_run import dry_run
 from search.flags import Flags, check_flags
-from search.inputs import found_again, given
+from search.inputs import Inputs, found_again, given
 from search.leaderboard import make_console
 from search.ledger import read_ledger, set_aside_damage
 from search.lock import locked
-from search.resources import local_machine, share, share_again
+from search.resources import Machine, local_machine, share, share_again
 from search.run_folder import RunFolder, RunInfo, create_run, default_name, newest_run, open_run
 
 if TYPE_CHECKING:
     from model.data.tokens import Tokens
     from model.network.pretrained import Encoder
+    from model.training.precision import Precision
 
 # torch and Ray take seconds to import, so that is done inside functions: when flags and space are known to be sound,
 # and for a dry run not at all.
@@ -72,7 +73,8 @@ def start(flags: Flags, console: Console, begun: float) -> int:
 
     with ExitStack() as stack:
         machine = stack.enter_context(cluster.connected(flags.address)) if flags.address else local_machine()
-        shares = share(machine, flags.trials, flags.concurrent, flags.trials_per_gpu)
+        per_gpu = trials_per_gpu(flags, machine, inputs, encoder, flags.precision, console)
+        shares = share(machine, flags.trials, flags.concurrent, per_gpu)
         name, info = flags.run or default_name(), describe_run(flags, inputs, encoder, shares)
         path = (flags.runs_dir / name).resolve()
         check_room(path.parent, room_for_states(encoder.weights.values(), shares.concurrent))
@@ -111,7 +113,8 @@ def resume(flags: Flags, console: Console, begun: float) -> int:
 
         machine = stack.enter_context(cluster.connected(flags.address)) if flags.address else local_machine()
         as_before = share_again(machine, concurrent=asked.concurrent, gpus_per_trial=asked.gpus_per_trial)
-        concurrent, per_gpu = flags.concurrent or as_before[0], flags.trials_per_gpu or as_before[1]
+        per_gpu = trials_per_gpu(flags, machine, inputs, encoder, asked.precision, console) or as_before[1]
+        concurrent = flags.concurrent or as_before[0]
         if flags.trials_per_gpu and not flags.concurrent:
             concurrent = None  # as many as that makes
         shares = share(machine, info.trials, concurrent, per_gpu)
@@ -132,6 +135,28 @@ def resume(flags: Flags, console: Console, begun: float) -> int:
         if flags.address is None:
             stack.enter_context(cluster.started(machine))
         return conduct(run, info, inputs, tokens, encoder, shares, console, begun)
+
+
+def trials_per_gpu(
+    flags: Flags, machine: Machine, inputs: Inputs, encoder: Encoder, precision: str, console: Console
+) -> int | None:
+    """The number that --trials-per-gpu gives, or that its `auto` comes to."""
+    if flags.trials_per_gpu != "auto":
+        return flags.trials_per_gpu
+
+    from model.data.tokens import tokenize
+    from search import cluster
+    from search.gpu_memory import trials_that_fit
+
+    if not machine.gpus:
+        raise UserError("--trials-per-gpu auto has no effect: no GPU was found")
+    tokens = tokenize(inputs.corpus, encoder)
+    with nullcontext() if flags.address else cluster.started(machine):
+        found = trials_that_fit(
+            machine, inputs.space, inputs.problem, tokens, encoder, cast("Precision", precision), console
+        )
+    console.print(str(found), soft_wrap=True, highlight=False, markup=False)
+    return found.trials
 
 
 def pretrained(

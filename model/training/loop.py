@@ -214,6 +214,28 @@ class Training(Iterator[Epoch]):
             trainable_parameters=self.model.trainable_parameters(),
         )
 
+    def rehearse(self) -> None:
+        """Takes a step on each task's longest examples, and predicts the longest of dev: what takes the most memory.
+        The training is of no use after it."""
+        self.model.train()
+        longest = tuple(
+            (task, np.argsort(lengths, kind="stable")[-self._plan.batch_size :])
+            for task, lengths in self._plan.lengths.items()
+        )
+        together = self.model.config.optimization.tasks_per_step == "all"
+        steps: list[Step] = [longest] if together else [(part,) for part in longest]
+        swaps = {task: self._swaps(task, 1) for task in self._plan.lengths}
+        self._step_loss.begin_epoch(0)
+        self._prepare(steps, swaps)
+        for parts in steps:
+            self._step(parts, swaps, np.random.default_rng(0))
+        rows = {}
+        for task in self._tokens.tasks:
+            pairs = self.model.config.tasks[task.name].pair_encoding
+            lengths = sequence_lengths(self._tokens.splits[task.name]["dev"], pairs, self._tokens.max_length)
+            rows[task.name] = np.argsort(lengths, kind="stable")[-evaluate.BATCH_SIZE :]
+        self._predict("dev", rows)
+
     def steps_in(self, number: int) -> int:
         """Optimizer steps of epoch `number`, from 1."""
         return self._plan.steps_in(number)

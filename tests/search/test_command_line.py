@@ -45,7 +45,7 @@ def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
         (("--epochs", "-1"), "error: --epochs -1: allowed is a whole number from 1\n"),
         (("--epoch-examples", "0"), "error: --epoch-examples 0: allowed is a whole number from 1\n"),
         (("--concurrent", "0"), "error: --concurrent 0: allowed is a whole number from 1\n"),
-        (("--trials-per-gpu", "0"), "error: --trials-per-gpu 0: allowed is a whole number from 1\n"),
+        (("--trials-per-gpu", "0"), "error: --trials-per-gpu 0: allowed is a whole number from 1, or auto\n"),
         (("--dry-run", "0"), "error: --dry-run 0: allowed is a whole number from 1\n"),
         (("--pretrain-epochs", "-1"), "error: --pretrain-epochs -1: allowed is a whole number from 0\n"),
         (("--seed", "-1"), "error: --seed -1: allowed is a whole number from 0 to 4294967295\n"),
@@ -190,12 +190,13 @@ def test_fp16_needs_a_gpu(capsys: pytest.CaptureFixture[str], tmp_path: Path, mo
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("number", ["2", "auto"])
 def test_trials_per_gpu_needs_a_gpu(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    number: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    said = refused(capsys, "--data", "demo", "--trials-per-gpu", "2", "--runs-dir", str(tmp_path / "runs"))
-    assert said == "error: --trials-per-gpu 2 has no effect: no GPU was found\n"
+    said = refused(capsys, "--data", "demo", "--trials-per-gpu", number, "--runs-dir", str(tmp_path / "runs"))
+    assert said == f"error: --trials-per-gpu {number} has no effect: no GPU was found\n"
 
 
 def test_a_dry_run_prints_points_then_draws_and_never_loads_ray(tmp_path: Path) -> None:
