@@ -18,7 +18,7 @@ from model.network.pretrained import Encoder
 from model.training.precision import Precision
 from search import tuner
 from search.budget import Budget
-from search.disk import is_full
+from search.disk import is_full, room_for_states
 from search.halt import Cause, Halt
 from search.inputs import Inputs
 from search.judge import Judge
@@ -107,6 +107,7 @@ def carry_on(
         threads=shares.threads,
         device=shares.device,
         cache_bytes=int(info.cache_gb * 1e9),
+        state_bytes=room_for_states(encoder.weights.values(), shares.concurrent),
     )
     shown = listeners(run, info, ledger, console)
     halt = Halt(

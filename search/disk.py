@@ -19,8 +19,7 @@ def is_full(error: BaseException) -> bool:
 
 def check_room(folder: Path, needed: int) -> None:
     """Raises UserError where fewer than `needed` bytes are free in `folder`, which need not exist yet."""
-    standing = next(path for path in (folder, *folder.parents) if path.exists())
-    free = shutil.disk_usage(standing).free
+    free = shutil.disk_usage(_standing(folder)).free
     if free < needed:
         raise UserError(
             f"{folder}: {_size(free)} free, but the trials that run at a time save up to {_size(needed)}; "
@@ -36,6 +35,16 @@ def room_for_states(weights: Iterable[np.ndarray], concurrent: int) -> int:
     """
     of_weights = 4 * sum(array.size for array in weights)
     return concurrent * (3 * 3 * of_weights + of_weights)
+
+
+def device_of(folder: Path) -> int:
+    """The number of the file system of `folder`, which need not exist yet."""
+    return _standing(folder).stat().st_dev
+
+
+def _standing(folder: Path) -> Path:
+    """It, or the nearest folder above it that exists."""
+    return next(path for path in (folder, *folder.parents) if path.exists())
 
 
 def _size(count: float) -> str:

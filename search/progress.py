@@ -51,6 +51,7 @@ class PlainLines:
     def __init__(self, console: Console, epochs: int) -> None:
         self._console = console
         self._epochs = epochs
+        self._notes = Notes()
 
     def __enter__(self) -> Self:
         return self
@@ -66,6 +67,8 @@ class PlainLines:
                 self._print(
                     f"{event.trial}  epoch {event.epoch}/{record.epochs or self._epochs}  {_scores(event, record)}"
                 )
+                for note in self._notes.new_in(event):
+                    self._print(f"{event.trial}  {note}")
             case Retry():
                 self._print(f"{event.trial}  {retry_text(event, record)}")
             case End():
@@ -89,6 +92,7 @@ class LiveTable:
         self._trials = trials
         self._epochs = epochs
         self._start = time.monotonic() - history.seconds_spent()
+        self._notes = Notes()
         self._live = Live(console=console, get_renderable=self._render, transient=True)
 
     def __enter__(self) -> Self:
@@ -100,6 +104,9 @@ class LiveTable:
 
     def __call__(self, event: TrialEvent, record: TrialRecord) -> None:
         # These stay to be read, above the table.
+        if isinstance(event, Report):
+            for note in self._notes.new_in(event):
+                self._console.print(f"{event.trial}  {note}", highlight=False, markup=False)
         if isinstance(event, Retry):
             self._console.print(f"{event.trial}  {retry_text(event, record)}", highlight=False, markup=False)
         if isinstance(event, End) and event.state == "failed":
@@ -118,6 +125,20 @@ class LiveTable:
                 style = "bold green" if record is won else "dim" if record.state != "running" else None
                 add_trial(table, record, self._tasks, f"{record.epoch}/{record.epochs or self._epochs}", style)
         return Group(table, Text(summary(ranked, self._trials, self._epochs, time.monotonic() - self._start)))
+
+
+class Notes:
+    """What reports have to note: each text once, for the trials after it will have the same."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def new_in(self, report: Report) -> list[str]:
+        """The report's note, if it was not told yet."""
+        if report.note is None or report.note in self._told:
+            return []
+        self._told.add(report.note)
+        return [report.note]
 
 
 def _scores(report: Report, record: TrialRecord) -> str:

@@ -85,6 +85,8 @@ class Report:
     seconds: float
     """Training and evaluation."""
     trainable_parameters: int
+    note: str | None = None
+    """Why the epoch took longer than it should have, for people to read."""
     time: float = field(default_factory=time.time)
 
     @classmethod
@@ -104,6 +106,7 @@ class Report:
             train_seconds=epoch.train_seconds,
             seconds=epoch.seconds,
             trainable_parameters=epoch.trainable_parameters,
+            note=epoch.note,
         )
 
 

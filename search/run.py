@@ -78,6 +78,7 @@ def start(flags: Flags, console: Console, begun: float) -> int:
         name, info = flags.run or default_name(), describe_run(flags, inputs, encoder, shares)
         path = (flags.runs_dir / name).resolve()
         check_room(path.parent, room_for_states(encoder.weights.values(), shares.concurrent))
+        check_cache(flags, info)
         announce(path, info, inputs, machine, shares, console)
         tokens = tokenize(inputs.corpus, encoder)
         if flags.pretrain_epochs:
@@ -127,6 +128,7 @@ def resume(flags: Flags, console: Console, begun: float) -> int:
             cache_gb=asked.cache_gb if flags.cache_gb is None else flags.cache_gb,
         )
         check_room(run.path, room_for_states(encoder.weights.values(), shares.concurrent))
+        check_cache(flags, info)
         announce(run.path, info, inputs, machine, shares, console)
         for difference in differences(asked, info):
             console.print(difference, soft_wrap=True, highlight=False, markup=False)
@@ -157,6 +159,14 @@ def trials_per_gpu(
         )
     console.print(str(found), soft_wrap=True, highlight=False, markup=False)
     return found.trials
+
+
+def check_cache(flags: Flags, info: RunInfo) -> None:
+    """Raises UserError where this machine's trials could not keep what frozen layers put out."""
+    from model.training.prefix_store import cache_folder, check_usable
+
+    if info.cache_gb and flags.address is None:
+        check_usable(cache_folder())
 
 
 def pretrained(

@@ -20,7 +20,8 @@ from model.network.pretrained import Encoder
 from model.training.checkpoint import Damaged, load_newest
 from model.training.loop import Diverged, Epoch, Training, train
 from model.training.precision import Precision
-from model.training.prefix_store import PrefixStore, cache_folder
+from model.training.prefix_store import FREE, PrefixStore, cache_folder
+from search.disk import device_of
 from search.failures import described, kind_of
 from search.pulse import Pulse
 from search.records import End, Report, Retry, TrialError, kept_of
@@ -44,6 +45,8 @@ class TrialSettings:
     """`cpu` or `cuda`: Ray shows a trial its own GPU only."""
     cache_bytes: int
     """Disk that outputs of frozen layers may take on this node."""
+    state_bytes: int
+    """Disk that the trials' own states may take in the run's folder."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,17 @@ class DiskFull:
 
 Outcome = Report | Retry | End | DiskFull
 """What a trial says: an event for the ledger, which the driver writes, or that it can't go on."""
+
+
+def _store(settings: TrialSettings) -> PrefixStore | None:
+    """Where this node keeps what frozen layers put out. It leaves room for the trials' states, if that is their disk,
+    too."""
+    if not settings.cache_bytes:
+        return None
+    folder, keep_free = cache_folder(), FREE
+    if device_of(folder) == device_of(settings.run):
+        keep_free += settings.state_bytes
+    return PrefixStore(folder, settings.cache_bytes, keep_free)
 
 
 class MinbertTrial(tune.Trainable):
@@ -73,7 +87,7 @@ class MinbertTrial(tune.Trainable):
         self._encoder = encoder
         self._settings = settings
         self._run = RunFolder(settings.run)
-        self._store = PrefixStore(cache_folder(), settings.cache_bytes) if settings.cache_bytes else None
+        self._store = _store(settings)
         self._pulse: Pulse | None = None
         self._begin(config)
 

@@ -68,15 +68,15 @@ class MultitaskBert(nn.Module):
         """By task, the logarithm of its learned uncertainty; of use in training alone. (Kendall et al. 2018)"""
         self.layer_drop = LayerDrop(config.encoder.layer_drop, config.encoder.layer_drop_growth, encoder.num_layers)
 
-    def forward(self, task: str, batch: Batch, prefix: Tensor | None = None) -> Tensor:
+    def forward(self, task: str, batch: Batch, prefix: Tensor | None = None, *, whole: bool = False) -> Tensor:
         """The task's logits for a batch of its examples, (B, outputs). `prefix`: what `self.prefix` gives for it, where
-        that is known."""
-        return self.read(task, self.encode(task, batch, prefix))
+        that is known. `whole`: see `trajectory`; the same logits, but for their random numbers in training."""
+        return self.read(task, self.encode(task, batch, prefix, whole=whole))
 
-    def encode(self, task: str, batch: Batch, prefix: Tensor | None = None) -> Representation:
+    def encode(self, task: str, batch: Batch, prefix: Tensor | None = None, *, whole: bool = False) -> Representation:
         """What stands for each example of a batch; see `forward`."""
         hidden = self.prefix(batch) if prefix is None else prefix
-        return self.represent(task, self.trajectory(task, hidden, batch.packing)[-1], batch.packing)
+        return self.represent(task, self.trajectory(task, hidden, batch.packing, whole=whole)[-1], batch.packing)
 
     def prefix(self, batch: Batch) -> Tensor:
         """The input of the first trainable layer, (N, C): the same for all tasks."""

@@ -26,7 +26,7 @@ from model.training.inputs import Assembled, Inputs, Wanted
 from model.training.optimizer import build_optimizer, set_step_size
 from model.training.precision import ConcretePrecision, Precision, resolve_precision
 from model.training.prefix_cache import CachedInputs, is_cacheable
-from model.training.prefix_store import NoRoom, PrefixStore
+from model.training.prefix_store import PrefixStore, Unavailable
 from model.training.row_adamw import RowAdamW
 from model.training.state import TrialState
 from model.training.step_loss import StepLoss
@@ -57,8 +57,10 @@ class Epoch:
     train_seconds: float
     """Wall-clock time of the training steps."""
     seconds: float
-    """Wall-clock time of training and evaluation."""
+    """Wall-clock time of training and evaluation, and of what had to be computed once before."""
     trainable_parameters: int
+    note: str | None = None
+    """Why it took longer than it should have, for people to read."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,8 @@ def train(
     that look at a batch as a whole, of which each part is one then: multiple negatives ranking finds a partner among
     fewer sentences, and noise stability's mean over tokens is one of each part. `on_step` is called after each
     optimizer step and each batch of an evaluation: a sign of life. What frozen layers put out is kept in `store` and
-    read from there; None: it is computed anew in each step.
+    read from there, rounded to `precision`: the bits may differ then by what the store holds already, and whether it
+    has room. None: it is computed anew in each step.
     """
     torch.manual_seed(_mixed(seed, 0))
     model = MultitaskBert(config, tokens.tasks, encoder).to(device)
@@ -167,6 +170,9 @@ class Training(Iterator[Epoch]):
         self._tokens = tokens
         self._plan = plan
         self._inputs = inputs
+        self._at_hand: Inputs = inputs
+        """What batches are read from: `inputs`, or, where these could not be made ready, tokens alone."""
+        self._note: str | None = None
         self._train_sample = evaluate.train_sample(tokens)
         self._device = next(model.parameters()).device
         self._precision: ConcretePrecision = precision
@@ -186,9 +192,14 @@ class Training(Iterator[Epoch]):
         if self.epochs_done >= self._plan.epochs:
             raise StopIteration
         number = self.epochs_done + 1
-        start = time.perf_counter()
+        begun = time.perf_counter()
         self._average.begin_epoch()
-        losses = self._train_epoch(number)
+        steps = self._plan.epoch(number)
+        swaps = {task: self._swaps(task, number) for task in self._plan.lengths}
+        self._note = None
+        self._prepare(steps, swaps)
+        start = time.perf_counter()
+        losses = self._train_epoch(number, steps, swaps)
         self._average.end_epoch()
         trained = time.perf_counter()
         predicted, sample = self._predict("dev"), self._train_sample
@@ -210,8 +221,9 @@ class Training(Iterator[Epoch]):
             losses=losses,
             examples=self._plan.epoch_examples,
             train_seconds=trained - start,
-            seconds=time.perf_counter() - start,
+            seconds=time.perf_counter() - begun,
             trainable_parameters=self.model.trainable_parameters(),
+            note=self._note,
         )
 
     def rehearse(self) -> None:
@@ -265,16 +277,14 @@ class Training(Iterator[Epoch]):
         self.epochs_done = newest.values["epoch"]
         return Restored(newest.values["values"], newest.passed_over)
 
-    def _train_epoch(self, number: int) -> dict[str, float]:
+    def _train_epoch(self, number: int, steps: list[Step], swaps: Mapping[str, np.ndarray | None]) -> dict[str, float]:
         """Mean loss an example by task; losses stay on the device until the epoch's end, so that no step waits."""
         torch.manual_seed(_mixed(self._plan.seed, number))
         self._step_loss.begin_epoch(_mixed(self._plan.seed, number, 1))
         surgery = np.random.default_rng([self._plan.seed, number, 2])
         self.model.train()
         sums, counts = ({task: torch.zeros((), device=self._device) for task in self._plan.lengths} for _ in range(2))
-        swaps = {task: self._swaps(task, number) for task in self._plan.lengths}
-        total, steps = self._plan.total_steps, self._plan.epoch(number)
-        self._prepare(steps, swaps)
+        total = self._plan.total_steps
         for step, parts in enumerate(steps, start=self._plan.first_step(number)):
             set_step_size(self._optimizer, self.model.config.optimization, step, total, number)
             self.model.layer_drop.progress = step / total
@@ -290,15 +300,14 @@ class Training(Iterator[Epoch]):
         return {task: float(summed / counts[task]) for task, summed in sums.items() if shares[task]}
 
     def _predict(self, split: Split, rows: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
-        def predicted() -> dict[str, np.ndarray]:
+        def predicted(inputs: Inputs) -> dict[str, np.ndarray]:
             model, precision = self.model, self._precision
-            return evaluate.predict(model, self._tokens, split, precision, rows, self._on_step, self._inputs)
+            return evaluate.predict(model, self._tokens, split, precision, rows, self._on_step, inputs)
 
         try:
-            return predicted()
-        except NoRoom:
-            self._inputs = Assembled(self.model.config, self._tokens)
-            return predicted()
+            return predicted(self._inputs)
+        except Unavailable as why:
+            return predicted(self._without(why))
 
     def _prepare(self, steps: list[Step], swaps: Mapping[str, np.ndarray | None]) -> None:
         """Makes ready what the steps of an epoch read."""
@@ -310,8 +319,14 @@ class Training(Iterator[Epoch]):
                 wanted.append(Wanted(task, joined, None if turned is None else turned[joined]))
         try:
             self._inputs.prepare("train", wanted, self._on_step)
-        except NoRoom:
-            self._inputs = Assembled(self.model.config, self._tokens)
+            self._at_hand = self._inputs
+        except Unavailable as why:
+            self._at_hand = self._without(why)
+
+    def _without(self, why: Unavailable) -> Inputs:
+        """What frozen layers put out is computed in each step then, until there is an epoch for which it is there."""
+        self._note = f"frozen layers are computed anew in every step: {why}"
+        return Assembled(self.model.config, self._tokens)
 
     def _step(
         self, parts: Step, swaps: Mapping[str, np.ndarray | None], surgery: np.random.Generator
@@ -347,7 +362,7 @@ class Training(Iterator[Epoch]):
 
     def _batch(self, task: str, rows: np.ndarray, swaps: np.ndarray | None) -> Batch:
         swapped = None if swaps is None else swaps[rows]
-        return self._inputs.batch(task, "train", rows, swapped).to(self._device)
+        return self._at_hand.batch(task, "train", rows, swapped).to(self._device)
 
     def _swaps(self, task: str, number: int) -> np.ndarray | None:
         """Which of the task's training pairs are turned round in this epoch; None: none ever."""

@@ -5,8 +5,9 @@ Nautilus: An Optimized System for Deep Transfer Learning over Evolving Training 
 when the first trial reads it, so that a short search pays for no more than it uses; a deeper prefix goes on from a
 shallower one that is there.
 
-Sequences are computed in groups of equal length, without padding: then a sequence's states do not depend on which
-others were computed with it. They are kept in what the trial computes in, bf16 where that is bf16.
+States are kept in what the trial computes in, bf16 where that is bf16, and are rounded to it after each layer: so a
+prefix that went on from a shallower one is what it would be from the beginning. (In the last bit there may still be
+what a matrix product does to a row among other ones.)
 
 Shapes: R sequences, N tokens of all together, C hidden size.
 """
@@ -32,11 +33,11 @@ from model.network.packing import Packing, ranges
 from model.network.pretrained import Encoder
 from model.training.inputs import Wanted
 from model.training.precision import ConcretePrecision, autocast
-from model.training.prefix_store import Entry, PrefixStore
+from model.training.prefix_store import Entry, PrefixStore, Unavailable
 
 _GROUP_TOKENS = 8192
 """Of one pass through the prefix, at most."""
-_FORMAT = 1
+_FORMAT = 2
 """To be changed with whatever changes the states that a key stands for."""
 
 Form = Literal["first", "second", "pair", "turned pair"]
@@ -69,11 +70,15 @@ class CachedInputs:
         self._sets: dict[tuple[str, Split, Form], SequenceSet] = {}
 
     def prepare(self, split: Split, wanted: Sequence[Wanted], while_waiting: Callable[[], None]) -> None:
-        """Computes what of these is not in the store. Raises `prefix_store.NoRoom`."""
-        for one in wanted:
-            for form, places in self._forms(one.task, one.rows, one.swapped):
-                rows = np.unique(one.rows[places % len(one.rows)])
-                self._set(one.task, split, form).add(rows, while_waiting)
+        """Computes what of these is not in the store. Raises `prefix_store.Unavailable`."""
+        try:
+            for one in wanted:
+                for form, places in self._forms(one.task, one.rows, one.swapped):
+                    rows = np.unique(one.rows[places % len(one.rows)])
+                    self._set(one.task, split, form).add(rows, while_waiting)
+        except Unavailable:
+            self._sets.clear()  # for another try: the folder may be there again, or have room
+            raise
 
     def batch(self, task: str, split: Split, rows: np.ndarray, swapped: np.ndarray | None) -> Batch:
         """The examples `rows`, (B,), which were prepared; see `model.data.batches.assemble`."""
@@ -124,7 +129,8 @@ class Prefix:
         self._bert = model.bert
         self._precision: ConcretePrecision = precision
         part = model.config.encoder
-        self._of = [encoder.fingerprint(), part.removed_layers, part.removal, precision]
+        device = next(model.parameters()).device.type
+        self._of = [encoder.fingerprint(), part.removed_layers, part.removal, precision, device, torch.__version__]
 
     def key(self, depth: int, kept: Kept, sequences: str) -> str:
         """What tells the states of `sequences` from all others."""
@@ -136,20 +142,21 @@ class Prefix:
         device = next(self._bert.parameters()).device
         with torch.no_grad(), autocast(self._precision, device):
             moved = batch.to(device)
-            return self._bert.embeddings(moved.ids, moved.segments, moved.packing)
+            return self._bert.embeddings(moved.ids, moved.segments, moved.packing).to(self.dtype)
 
-    def through(self, hidden: Tensor, packing: Packing, depth: int) -> Tensor:
+    def through(self, hidden: Tensor, packing: Packing, depth: int, after_layer: Callable[[], None]) -> Tensor:
         """From what `depth` layers put out, (N, C), to what is kept of the prefix's output, (N, C) or (R, C). On the
-        CPU."""
+        CPU. `after_layer` is called after each layer."""
         device = next(self._bert.parameters()).device
-        hidden, packing = hidden.to(device, torch.float32), packing.to(device)
+        hidden, packing = hidden.to(device), packing.to(device)
         with torch.no_grad(), autocast(self._precision, device):
             for layer in self._bert.layers[depth : self.depth]:
-                hidden = layer(hidden, packing)
+                hidden = layer(hidden.float(), packing).to(self.dtype)
+                after_layer()
         if self.kept == "first token":
             hidden = packing.first(hidden)
         elif self.kept == "mean":
-            hidden = packing.mean(hidden)
+            hidden = packing.mean(hidden.float()).to(self.dtype)
         return hidden.cpu()
 
 
@@ -173,15 +180,14 @@ class SequenceSet:
         return len(self._split), self._prefix.width, self._prefix.dtype
 
     def add(self, rows: np.ndarray, while_waiting: Callable[[], None]) -> None:
-        """Sees to it that `rows`, (n,), can be read. Raises `prefix_store.NoRoom`."""
+        """Sees to it that `rows`, (n,), can be read. Raises `prefix_store.Unavailable`."""
 
         def compute(missing: np.ndarray) -> Iterator[tuple[np.ndarray, Tensor]]:
             depth, source = self._nearest(missing)
             for group in self._groups(missing):
                 lengths = self._whole[group]
                 hidden = self._embedded(group) if source is None else source.read(group, lengths)
-                yield group, self._prefix.through(hidden, Packing.of(lengths), depth)
-                while_waiting()
+                yield group, self._prefix.through(hidden, Packing.of(lengths), depth, while_waiting)
 
         self._entry.add(rows, lambda missing: int(self.lengths[missing].sum()), compute, while_waiting)
 

@@ -3,23 +3,25 @@
 FOLDER/KEY/states      the vectors, one sequence after the other, as they were added
 FOLDER/KEY/index.npy   int64: where each sequence's vectors start in it, -1 where they are not there; last, their number
 FOLDER/KEY/filling     locked by the process that adds to it
-FOLDER/reserving       locked by the process that looks for room
 FOLDER/KEY/in_use      locked, together with others, by each process that reads it: it is not evicted
+FOLDER/reserving       locked by the process that looks for room
+FOLDER/evicted-...     what is being removed
 
-States are only ever appended, and the index is replaced as a whole after that: a reader sees all of a sequence or
-nothing of it, and what a killed process left behind the last indexed vector is overwritten.
+States are only ever appended, and the index is replaced as a whole once they are on the disk: a reader sees all of a
+sequence or nothing of it, after a power failure too, and what a killed process left behind the last indexed vector is
+overwritten.
 """
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import shutil
 import time
+import uuid
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,13 +29,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.errors import UserError
 from model.network.packing import ranges
 
 _STATES, _INDEX, _FILLING, _IN_USE, _RESERVING = "states", "index.npy", "filling", "in_use", "reserving"
+_EVICTED = "evicted-"
 FREE = 2**30
-"""Bytes that are left free on the disk, whatever the bound."""
+"""Bytes that are left free on the disk at least, whatever the bound."""
 _PATIENCE = 0.05
 """Seconds between two looks at a lock that another process has."""
+INDEXED_EVERY = 60.0
+"""Seconds of computing that a process that dies may lose."""
 
 
 def cache_folder() -> Path:
@@ -41,49 +47,87 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minbert-search" / "prefix"
 
 
-class NoRoom(Exception):
-    """Neither the bound nor the disk has room for more, even without all that nobody reads."""
+def check_usable(folder: Path) -> None:
+    """Raises UserError where files can't be written and locked in `folder`, which is made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / _RESERVING).open("w") as file:
+            _locked(file)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: what frozen layers put out can't be kept there ({error.strerror}); XDG_CACHE_HOME names "
+            "another place for caches, --cache-gb 0 does without"
+        ) from None
+
+
+class Unavailable(Exception):
+    """The store can't keep what it is asked to, or not read it; the text says why. All can be computed without it."""
+
+
+@contextmanager
+def _unless_unavailable(folder: Path) -> Iterator[None]:
+    """Whatever the disk or its file system does not do makes the store unavailable, and stops no trial."""
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(f"{folder}: {error.strerror or error}") from error
 
 
 class PrefixStore:
     """The folder."""
 
-    def __init__(self, folder: Path, max_bytes: int) -> None:
+    def __init__(self, folder: Path, max_bytes: int, keep_free: int = FREE) -> None:
+        """Takes `max_bytes` at most, and leaves `keep_free` on the disk."""
         self._folder = folder
         self._max_bytes = max_bytes
+        self._keep_free = keep_free
 
     def entry(self, key: str, count: int, width: int, dtype: torch.dtype) -> Entry:
         """The states of `count` sequences, `width` units each, of `dtype`; empty at first. `key` tells what they are
-        of."""
+        of. Raises Unavailable."""
         path = self._folder / key
         while True:
-            path.mkdir(parents=True, exist_ok=True)
-            with suppress(FileNotFoundError):  # it was evicted just now
-                return Entry(self, path, count, width, dtype)
+            with _unless_unavailable(path):
+                path.mkdir(parents=True, exist_ok=True)
+                with suppress(FileNotFoundError):  # it was evicted just now
+                    return Entry(self, path, count, width, dtype)
 
     def find(self, key: str, count: int, width: int, dtype: torch.dtype) -> Entry | None:
-        """The entry of that key, None where there is none."""
-        with suppress(FileNotFoundError):
+        """The entry of that key, None where there is none. Raises Unavailable."""
+        with _unless_unavailable(self._folder / key), suppress(FileNotFoundError):
             return Entry(self, self._folder / key, count, width, dtype)
 
     def reserve(self, file: IO[bytes], before: int, size: int) -> None:
         """Makes `file`, of which `before` bytes count, longer by `size`: what was used least recently, of what nobody
-        reads, is evicted for it. Raises NoRoom."""
+        reads, is evicted for it. Raises Unavailable where that is not enough, and evicts nothing then."""
         with (self._folder / _RESERVING).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             file.truncate(before)  # without what a killed process left
-            entries = [path for path in self._folder.iterdir() if path.is_dir()]
-            for path in sorted(entries, key=_last_use):
-                if self._fits(size):
-                    break
-                _evict(path)
-            if not self._fits(size):
-                raise NoRoom
-            file.truncate(before + size)
+            self._make_room(size)
+            if hasattr(os, "posix_fallocate"):  # taken now, so that nobody else counts on it
+                os.posix_fallocate(file.fileno(), before, size)
+            else:
+                file.truncate(before + size)
 
-    def _fits(self, size: int) -> bool:
-        taken = sum(_size(file) for file in self._folder.glob(f"*/{_STATES}"))
-        return taken + size <= self._max_bytes and shutil.disk_usage(self._folder).free - size >= FREE
+    def _make_room(self, size: int) -> None:
+        for path in self._folder.glob(f"{_EVICTED}*"):  # by a process that was killed
+            shutil.rmtree(path, ignore_errors=True)
+        entries = [path for path in self._folder.iterdir() if path.is_dir()]
+        taken, free = sum(map(_size, entries)), shutil.disk_usage(self._folder).free
+        lacking = max(taken + size - self._max_bytes, size + self._keep_free - free)
+        with ExitStack() as stack:
+            idle = [path for path in sorted(entries, key=_last_use) if lacking > 0 and stack.enter_context(_idle(path))]
+            if sum(map(_size, idle)) < lacking:
+                raise Unavailable(
+                    f"{self._folder} has no room for more: trials that run use the {self._max_bytes / 1e9:.3g} GB it "
+                    "may take, or the disk has no more to spare"
+                )
+            for path in idle:
+                if lacking > 0:
+                    lacking -= _size(path)
+                    # As a whole, under its lock: whoever opened it meanwhile finds it gone, not half there.
+                    evicted = path.rename(self._folder / f"{_EVICTED}{uuid.uuid4().hex}")
+                    shutil.rmtree(evicted, ignore_errors=True)
 
 
 class Entry:
@@ -119,36 +163,48 @@ class Entry:
         """Sees to it that all of `rows`, (n,), are there. `compute` gives, for the rows that are not, groups of them,
         (g,), of equal length, with their states, which are `vectors` of those rows in number: (number, width).
 
-        One process at a time adds; the others wait and call `while_waiting`. Raises NoRoom: what was added before is
-        still there.
+        One process at a time adds; the others wait and call `while_waiting`. Raises Unavailable: what was added before
+        is still there.
         """
         if self.has(rows).all():
             return
-        with self._alone(while_waiting):
+        with _unless_unavailable(self._path), self._alone(while_waiting):
             self._load()
             missing = rows[~self.has(rows)]
             if len(missing):
-                try:
-                    self._append(vectors(missing), compute(missing))
-                except OSError as error:
-                    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                        raise
-                    raise NoRoom from error
+                self._append(vectors(missing), compute(missing))
 
     def _append(self, vectors: int, groups: Iterable[tuple[np.ndarray, Tensor]]) -> None:
-        starts, end, size = self._starts.copy(), self._end, self._width * self._dtype.itemsize
+        size = self._width * self._dtype.itemsize
         (self._path / _STATES).touch()
         with (self._path / _STATES).open("r+b") as file:
-            self._store.reserve(file, end * size, vectors * size)
+            self._store.reserve(file, self._end * size, vectors * size)
+            starts, end, indexed = self._starts.copy(), self._end, time.monotonic()
             file.seek(end * size)
-            for rows, states in groups:
-                states = states.to(self._dtype).contiguous()
-                file.write(states.flatten().view(torch.uint8).numpy().data)
-                starts[rows] = end + len(states) // len(rows) * np.arange(len(rows))
-                end += len(states)
+            try:
+                for rows, states in groups:
+                    states = states.to(self._dtype).contiguous()
+                    file.write(states.flatten().view(torch.uint8).numpy().data)
+                    starts[rows] = end + len(states) // len(rows) * np.arange(len(rows))
+                    end += len(states)
+                    if time.monotonic() - indexed > INDEXED_EVERY:
+                        self._index_until(file, starts, end)
+                        indexed = time.monotonic()
+                self._index_until(file, starts, end)
+            except BaseException:
+                with suppress(OSError):
+                    file.truncate(self._end * size)  # what was reserved is for others
+                raise
+
+    def _index_until(self, file: IO[bytes], starts: np.ndarray, end: int) -> None:
+        """Lets readers have what was written, once it is on the disk."""
+        file.flush()
+        os.fsync(file.fileno())
         partial = self._path / f"{_INDEX}.partial"
-        with partial.open("wb") as file:
-            np.save(file, np.append(starts, end))
+        with partial.open("wb") as index:
+            np.save(index, np.append(starts, end))
+            index.flush()
+            os.fsync(index.fileno())
         partial.replace(self._path / _INDEX)
         self._load()
 
@@ -190,11 +246,16 @@ def _locked(file: IO[Any]) -> bool:
     return True
 
 
-def _evict(path: Path) -> None:
-    """Removes an entry, unless somebody reads it."""
-    with suppress(FileNotFoundError), (path / _IN_USE).open("r") as file:  # it may be gone already
-        if _locked(file):
-            shutil.rmtree(path, ignore_errors=True)
+@contextmanager
+def _idle(path: Path) -> Iterator[bool]:
+    """Whether nobody reads an entry; nobody begins to, meanwhile, unless there is nothing in it yet."""
+    try:
+        file = (path / _IN_USE).open("r+")
+    except FileNotFoundError:  # what a process left that was killed right at its beginning
+        yield True
+        return
+    with file:
+        yield _locked(file)
 
 
 def _last_use(path: Path) -> float:
@@ -205,7 +266,8 @@ def _last_use(path: Path) -> float:
 
 
 def _size(path: Path) -> int:
+    """Bytes of an entry."""
     try:
-        return path.stat().st_size
+        return (path / _STATES).stat().st_size
     except FileNotFoundError:
         return 0

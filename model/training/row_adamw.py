@@ -31,7 +31,9 @@ class RowAdamW(AdamW):
         self._matrix = matrix
         (self._index,) = (i for i, g in enumerate(self.param_groups) if any(p is matrix for p in g["params"]))
         self._beta1, self._beta2 = self._group["betas"]
-        self._step_supports_amp_scaling = False  # a GradScaler is to unscale the sparse gradient, too
+        # A scaler of losses, if there is one, is to unscale all gradients before the step: the fused step, which would
+        # do it by itself, does not see the matrix's.
+        self._step_supports_amp_scaling = False
         self._begin()
 
     @property

@@ -55,6 +55,9 @@ class StepLoss:
         self._teacher = _teacher(model, config.proximal)
         self._weighted = {task.name: self._weighting(task.name) for task in tasks}
         self._terms = {task.name: self._terms_of(task) for task in tasks}
+        # Noise stability looks at every token of every layer. All passes of a step do then, for they have to draw the
+        # same dropout masks.
+        self._whole = config.noise_stability is not None
 
     def begin_epoch(self, seed: int) -> None:
         """The noise of an epoch is drawn apart from dropout, and is a function of `seed`."""
@@ -88,8 +91,7 @@ class StepLoss:
         model, replay = self._model, Replay(self._device)
         hidden = model.prefix(batch)
         replay_above = Replay(self._device)
-        whole = model.config.noise_stability is not None  # which looks at every token of every layer
-        trajectory = model.trajectory(task, hidden, batch.packing, whole=whole)
+        trajectory = model.trajectory(task, hidden, batch.packing, whole=self._whole)
         representation = model.represent(task, trajectory[-1], batch.packing)
         logits = model.read(task, representation)
         return Pass(task, batch, trajectory, representation, logits, replay, replay_above)
@@ -118,7 +120,7 @@ class StepLoss:
         def term(done: Pass) -> Tensor:
             def predict(hidden: Tensor) -> Tensor:
                 with done.replay_above(), autocast(self._precision, self._device):
-                    return self._model(done.task, done.batch, hidden)
+                    return self._model(done.task, done.batch, hidden, whole=self._whole)
 
             return config.weight * smart(
                 predict,
@@ -140,7 +142,9 @@ class StepLoss:
             # What is frozen below is the same for the teacher, and draws no random numbers.
             known = done.trajectory[0] if self._model.bert.prefix_is_frozen else None
             with torch.no_grad(), done.replay(), autocast(self._precision, self._device):
-                taught = functional_call(self._model, teacher.weights, (done.task, done.batch, known))
+                taught = functional_call(
+                    self._model, teacher.weights, (done.task, done.batch, known), {"whole": self._whole}
+                )
             return config.weight * read_as.divergence(done.logits, taught)
 
         return term
@@ -149,7 +153,7 @@ class StepLoss:
         def term(done: Pass) -> Tensor:
             def trajectory(hidden: Tensor) -> list[Tensor]:
                 with done.replay_above(), autocast(self._precision, self._device):
-                    return self._model.trajectory(done.task, hidden, done.batch.packing, whole=True)[1:]
+                    return self._model.trajectory(done.task, hidden, done.batch.packing, whole=self._whole)[1:]
 
             return config.weight * noise_stability(
                 trajectory,

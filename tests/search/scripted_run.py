@@ -103,7 +103,15 @@ def main(folder: Path) -> None:
     )
     machine = Machine((Node(cores=1, gpus=0),))
     settings = TrialSettings(
-        run=run.path, epochs=EPOCHS, epoch_examples=1, seed=0, precision="fp32", threads=1, device="cpu", cache_bytes=0
+        run=run.path,
+        epochs=EPOCHS,
+        epoch_examples=1,
+        seed=0,
+        precision="fp32",
+        threads=1,
+        device="cpu",
+        cache_bytes=0,
+        state_bytes=0,
     )
     nothing: Any = None
     error = ""

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from search.ledger import Ledger
 from search.progress import LiveTable, PlainLines, clock, progress, seconds_left, summary
-from search.records import Decision, End, History, Reason, Retry, Session, TrialError, TrialEvent, leaderboard
+from search.records import Decision, End, History, Reason, Report, Retry, Session, TrialError, TrialEvent, leaderboard
 from tests.search.events import TASKS, report, suggested
 
 ERROR = TrialError(type="ValueError", message="[boom]\nmore", traceback="...")
@@ -64,6 +64,18 @@ def test_a_pipe_gets_a_line_for_each_report_and_end(ledger: Ledger) -> None:
         "t005  starts, proposed by tpe",
         "t005  epoch 1/2  sentiment 0.600  paraphrase 0.600  similarity 0.600  overall 0.6000  best 0.6000",
     ]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_made_epochs_slow_is_told_once(ledger: Ledger, terminal: bool) -> None:
+    console = Console(file=io.StringIO(), width=110, height=30, force_terminal=terminal, color_system=None)
+    ledger.listen(progress(console, ledger.history, TASKS, trials=6, epochs=2))
+    for event in EVENTS[:3]:
+        ledger.append(replace(event, note="no room [here]") if isinstance(event, Report) else event)
+    ledger.append(replace(report("t002", 1, 0.25), note="no room [here]"))
+    out = console.file.getvalue()  # type: ignore[attr-defined]
+    assert out.count("no room") == 1
+    assert "t001  no room [here]\n" in out
 
 
 def test_a_terminal_gets_a_table(filled: Ledger) -> None:

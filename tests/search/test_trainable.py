@@ -59,7 +59,15 @@ def begin(run: RunFolder, tokens: Tokens, encoder: Encoder, monkeypatch: pytest.
     context = SimpleNamespace(get_node_id=lambda: "node")
     monkeypatch.setattr("search.trainable.ray", SimpleNamespace(get_runtime_context=lambda: context))
     settings = TrialSettings(
-        run=run.path, epochs=EPOCHS, epoch_examples=48, seed=0, precision="fp32", threads=1, device="cpu", cache_bytes=0
+        run=run.path,
+        epochs=EPOCHS,
+        epoch_examples=48,
+        seed=0,
+        precision="fp32",
+        threads=1,
+        device="cpu",
+        cache_bytes=0,
+        state_bytes=0,
     )
 
     trials: list[Trial] = []
@@ -263,7 +271,15 @@ def test_memory_of_a_gpu_is_returned(monkeypatch: pytest.MonkeyPatch, device: st
     monkeypatch.setattr("torch.cuda.empty_cache", lambda: called.append(True))
     trial = MinbertTrial.__new__(MinbertTrial)
     trial._settings = TrialSettings(
-        run=Path(), epochs=1, epoch_examples=1, seed=0, precision="fp32", threads=1, device=device, cache_bytes=0
+        run=Path(),
+        epochs=1,
+        epoch_examples=1,
+        seed=0,
+        precision="fp32",
+        threads=1,
+        device=device,
+        cache_bytes=0,
+        state_bytes=0,
     )
     trial.cleanup()
     assert len(called) == calls

@@ -17,7 +17,7 @@ from model.network.pretrained import Encoder
 from model.training.loop import Epoch, Training, train
 from model.training.precision import Precision
 from model.training.prefix_cache import Prefix, is_cacheable
-from model.training.prefix_store import PrefixStore
+from model.training.prefix_store import Entry, PrefixStore, Unavailable
 from tests.support import tiny_config, tiny_corpus, tiny_encoder
 
 ROOM = 2**30
@@ -34,9 +34,11 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     layers: list[int] = []
     through = Prefix.through
 
-    def counting(self: Prefix, hidden: torch.Tensor, packing: Packing, depth: int) -> torch.Tensor:
+    def counting(
+        self: Prefix, hidden: torch.Tensor, packing: Packing, depth: int, after_layer: Callable[[], None]
+    ) -> torch.Tensor:
         layers.extend([self.depth - depth] * packing.count)
-        return through(self, hidden, packing, depth)
+        return through(self, hidden, packing, depth, after_layer)
 
     monkeypatch.setattr(Prefix, "through", counting)
     return layers
@@ -69,6 +71,7 @@ def frozen(depth: int, encoder: dict[str, Any] | None = None, **changes: Any) ->
     return dataclasses.replace(config, **regularizers)
 
 
+ABOVE = AdapterConfig(bottleneck="after_layer_norm", pal_size=8, lhuc=True, layers="trainable")
 CONFIGS: dict[str, Callable[[], TrialConfig]] = {
     "the lower layer": lambda: frozen(1),
     "dropout above": lambda: frozen(1, encoder={"hidden_dropout": 0.2, "attention_dropout": 0.1}),
@@ -84,6 +87,14 @@ CONFIGS: dict[str, Callable[[], TrialConfig]] = {
     "SMART above all layers": lambda: frozen(2, smart=SmartConfig()),
     "proximal": lambda: frozen(1, proximal=ProximalConfig()),
     "noise stability": lambda: frozen(1, noise_stability=NoiseStabilityConfig()),
+    "adapters above": lambda: frozen(1, encoder={"adapter": ABOVE}),
+    "layers dropped above": lambda: frozen(1, encoder={"layer_drop": 0.5, "adapter": ABOVE}),
+    "PCGrad": lambda: frozen(1, tasks_per_step="all", gradient_surgery=True),
+    "averaged epochs": lambda: frozen(1, averaged_epochs=2),
+    "layers removed by turns": lambda: frozen(1, encoder={"removed_layers": 1, "removal": "alternate"}),
+    "branches, SMART and proximal": lambda: frozen(
+        1, encoder={"branch_layers": 1}, smart=SmartConfig(), proximal=ProximalConfig()
+    ),
 }
 
 
@@ -93,6 +104,21 @@ def test_a_trial_comes_to_the_same(name: str, tokens: Tokens, store: PrefixStore
     assert is_cacheable(config)
     expected = trained(config, tokens, encoder, None)
     assert_alike(trained(config, tokens, encoder, store), expected, 1e-4)
+
+
+@pytest.mark.parametrize("micro_batches", [2, 3])
+def test_in_parts_of_batches_it_comes_to_the_same(tokens: Tokens, store: PrefixStore, micro_batches: int) -> None:
+    config = frozen(1, similarity={"pair_encoding": "bi", "pair_order": "both"})
+    found, expected = (
+        list(
+            train(
+                config, tokens, tiny_encoder(), epochs=2, epoch_examples=48, seed=3, precision="fp32",
+                micro_batches=micro_batches, store=kept,
+            )
+        )
+        for kept in (store, None)
+    )  # fmt: skip
+    assert_alike(found, expected, 1e-4)
 
 
 def test_in_bf16_it_comes_to_nearly_the_same(tokens: Tokens, encoder: Encoder, store: PrefixStore) -> None:
@@ -179,8 +205,34 @@ def test_nothing_frozen_or_trained_inside_is_not_kept() -> None:
 def test_without_room_trials_compute_as_before(tmp_path: Path, tokens: Tokens, encoder: Encoder, room: int) -> None:
     store = PrefixStore(tmp_path / "cache", room)
     config = frozen(1)
-    assert_alike(trained(config, tokens, encoder, store), trained(config, tokens, encoder, None), 1e-4)
+    found = trained(config, tokens, encoder, store)
+    assert_alike(found, trained(config, tokens, encoder, None), 1e-4)
+    for epoch in found:
+        assert epoch.note is not None
+        assert epoch.note.startswith(f"frozen layers are computed anew in every step: {tmp_path / 'cache'} has no room")
     assert sum(file.stat().st_size for file in (tmp_path / "cache").glob("*/states")) <= room
+
+
+def test_an_epoch_that_finds_room_reads_again(
+    tokens: Tokens, encoder: Encoder, store: PrefixStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when another trial took all the room meanwhile, and let go of it."""
+    config, add, full = frozen(1), Entry.add, False
+
+    def add_unless_full(self: Entry, *arguments: Any) -> None:
+        if full:
+            raise Unavailable("full")
+        add(self, *arguments)
+
+    monkeypatch.setattr(Entry, "add", add_unless_full)
+    training = train(config, tokens, encoder, epochs=3, epoch_examples=24, seed=3, precision="fp32", store=store)
+    found = []
+    for full in (False, True, False):  # noqa: B007 (it is read above)
+        found.append(next(training))
+    expected = list(train(config, tokens, encoder, epochs=3, epoch_examples=24, seed=3, precision="fp32"))
+    assert_alike(found, expected, 1e-4)
+    note = "frozen layers are computed anew in every step: full"
+    assert [one.note for one in found] == [None, note, None]
 
 
 def test_an_interrupted_trial_ends_in_the_same_bits(

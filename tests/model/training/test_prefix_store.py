@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import multiprocessing
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +17,8 @@ import pytest
 import torch
 
 from model.training import prefix_store
-from model.training.prefix_store import Entry, NoRoom, PrefixStore, cache_folder
+from model.training.prefix_store import Entry, PrefixStore, Unavailable, cache_folder, check_usable
+from tests.support import refused
 
 WIDTH, COUNT = 4, 12
 LENGTHS = np.arange(COUNT) % 3 + 1
@@ -145,29 +148,119 @@ def test_no_more_than_its_bound(tmp_path: Path) -> None:
     store = PrefixStore(tmp_path, 3 * BYTES)
     entry = opened(store)
     add(entry, 1)
-    with pytest.raises(NoRoom):
+    with pytest.raises(Unavailable):
         add(entry, 2)
     assert_holds(entry, 1)
     add(entry, 0)
     assert_holds(entry, 0, 1)
 
 
-def test_some_of_the_disk_is_left_free(store: PrefixStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prefix_store, "FREE", 2**60)
-    with pytest.raises(NoRoom):
-        add(opened(store), 1)
+def test_some_of_the_disk_is_left_free(tmp_path: Path) -> None:
+    add(opened(PrefixStore(tmp_path, 2**20)), 1)
+    entry = opened(PrefixStore(tmp_path, 2**20, keep_free=2**60), "another")
+    with pytest.raises(Unavailable, match="has no room for more"):
+        add(entry, 1)
+    assert_holds(opened(PrefixStore(tmp_path, 2**20)), 1)  # evicting it would not have been enough
 
 
-def test_a_disk_that_is_full_all_the_same(store: PrefixStore) -> None:
+def test_what_can_never_fit_evicts_nothing(tmp_path: Path) -> None:
+    store = PrefixStore(tmp_path, 6 * BYTES)
+    for key in ("one", "another"):
+        add(opened(store, key), 1)
+    with pytest.raises(Unavailable):
+        add(opened(store, "large"), *range(COUNT))
+    for key in ("one", "another"):
+        assert_holds(opened(store, key), 1)
+
+
+def test_who_opens_what_is_being_evicted_gets_a_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = PrefixStore(tmp_path, 3 * BYTES)
+    add(opened(store), 1)
+    flock, evicted = fcntl.flock, []
+
+    def between(file: Any, operation: int) -> None:
+        if operation == fcntl.LOCK_SH and not evicted:  # it has opened the file, and has not locked it yet
+            evicted.append(1)
+            add(opened(store, "another"), 4)  # for which there is room without the first alone
+        flock(file, operation)
+
+    monkeypatch.setattr(prefix_store.fcntl, "flock", between)
+    entry = opened(store)
+    assert_holds(entry)
+    assert evicted
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"key", "another"}
+
+
+def test_what_killed_processes_left_is_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / "evicted-before").mkdir()
+    (tmp_path / "evicted-before" / "states").write_bytes(bytes(100 * BYTES))
+    (tmp_path / "hardly-begun").mkdir()
+    (tmp_path / "hardly-begun" / "states").write_bytes(bytes(3 * BYTES))
+    store = PrefixStore(tmp_path, 4 * BYTES)
+    add(opened(store), 1)
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"key"}
+
+
+def test_readers_are_told_of_nothing_that_is_not_on_the_disk(
+    store: PrefixStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power failure, too: the states are synced before the index that tells of them is there."""
+    synced: list[tuple[str, bool]] = []
+
+    def sync(file: int) -> None:
+        synced.append((Path(os.readlink(f"/proc/self/fd/{file}")).name, (tmp_path / "key" / "index.npy").exists()))
+
+    monkeypatch.setattr(prefix_store.os, "fsync", sync)
+    add(opened(store), 1)
+    assert synced == [("states", False), ("index.npy.partial", False)]
+
+
+def test_a_long_computation_is_indexed_now_and_then(store: PrefixStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefix_store, "INDEXED_EVERY", 0.0)
+
+    def killed(rows: np.ndarray) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+        yield from compute(rows[:2])
+        raise Killed
+
+    with pytest.raises(Killed):
+        add(opened(store), 3, 4, 5, by=killed)
+    assert_holds(opened(store), 3, 4)
+
+
+@pytest.mark.parametrize("harm", ["a file in its place", "removed"])
+def test_a_folder_that_can_not_be_used(store: PrefixStore, tmp_path: Path, harm: str) -> None:
+    entry = opened(store)
+    if harm == "removed":
+        shutil.rmtree(tmp_path / "key")
+        with pytest.raises(Unavailable, match="No such file"):
+            add(entry, 1)
+    else:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(Unavailable, match="Not a directory"):
+            opened(PrefixStore(tmp_path / "file", 2**20))
+
+
+def test_a_user_is_told_of_it_before_a_search(tmp_path: Path) -> None:
+    check_usable(tmp_path / "new" / "folder")
+    (tmp_path / "file").write_text("")
+    with refused(
+        f"{tmp_path / 'file' / 'prefix'}: what frozen layers put out can't be kept there (Not a directory); "
+        "XDG_CACHE_HOME names another place for caches, --cache-gb 0 does without"
+    ):
+        check_usable(tmp_path / "file" / "prefix")
+
+
+def test_a_disk_that_is_full_all_the_same(store: PrefixStore, tmp_path: Path) -> None:
     def full(rows: np.ndarray) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
         raise OSError(errno.ENOSPC, "no space left")
         yield
 
     entry = opened(store)
     add(entry, 1)
-    with pytest.raises(NoRoom):
+    with pytest.raises(Unavailable, match="no space left"):
         add(entry, 2, by=full)
     assert_holds(opened(store), 1)
+    assert (tmp_path / "key" / "states").stat().st_size == LENGTHS[1] * BYTES, "what was reserved is for others"
 
 
 def _add_slowly(folder: Path, computed: Any) -> None:

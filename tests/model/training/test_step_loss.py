@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -155,3 +157,33 @@ def test_the_noise_of_an_epoch_is_a_function_of_its_seed(tokens):
         step_loss.begin_epoch(seed)
         totals.append(step_loss("sentiment", batch)[1].item())
     assert totals[0] == totals[1] != totals[2]
+
+
+REGULARIZERS = {
+    "smart": {"epsilon": 1e-12, "step_size": 1e-12, "noise": 1e-12},
+    "proximal": {},
+    "noise_stability": {"noise": 1e-12},
+}
+
+
+@pytest.mark.parametrize("pooling", ["pooler", "mean"])
+@pytest.mark.parametrize("names", [*itertools.combinations(REGULARIZERS, 1), *itertools.combinations(REGULARIZERS, 2)])
+def test_a_move_of_nothing_costs_nothing(tokens, names, pooling):
+    """Whatever else is on: all passes of a step draw the same dropout masks, or their difference would be chance. The
+    teacher says what the model says at first."""
+    dropout = {
+        "encoder": {"hidden_dropout": 0.3, "attention_dropout": 0.3, "pooling": pooling},
+        "head": {"dropout": 0.3},
+    }
+    torch.manual_seed(0)
+    config = configured(dropout, {name: REGULARIZERS[name] for name in names})
+    model = MultitaskBert(config, CS224N, tiny_encoder(scale=0.3)).train()
+    with torch.no_grad():
+        for head in model.heads.parameters():
+            head.normal_()  # heads start near 0, where all predictions are alike
+    step_loss = StepLoss(model, CS224N, "fp32")
+    step_loss.begin_epoch(7)
+    for task in ("sentiment", "paraphrase", "similarity"):
+        loss, minimized = step_loss(task, batch_of(model, tokens, task))
+        weight = config.tasks[task].weight
+        assert minimized.item() == pytest.approx(weight * loss.item(), abs=1e-6)
