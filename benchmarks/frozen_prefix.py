@@ -9,21 +9,20 @@ all tokens, 1/6 of it. Below, a whole trial with all layers frozen, evaluation i
 
 from __future__ import annotations
 
-import platform
 import statistics
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
+from typing import Literal
 
 import torch
 import tyro
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks.techniques import with_short_evaluation
+from benchmarks.common import check_common, heading, with_short_evaluation
 from model.config import EncoderConfig, OptimizationConfig, TaskConfig, TrialConfig
 from model.data.corpus import read_corpus
 from model.data.tasks import Task
@@ -60,13 +59,14 @@ class Arguments:
     """CPU threads."""
     precision: Precision = "auto"
     """What steps compute in."""
-    device: str = "cpu"
-    """Where: cpu or cuda."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where."""
 
 
 def main(argv: list[str] | None = None) -> None:
     arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.frozen_prefix")
     with reported():
+        check_common(arguments, "batch_size", "steps", "repeats", "trial_epochs", "trial_examples", "threads")
         torch.set_num_threads(arguments.threads)
         encoder = read_encoder(arguments.encoder)
         depths = arguments.depths or (encoder.num_layers // 2, encoder.num_layers - 1, encoder.num_layers)
@@ -141,10 +141,8 @@ def trials(arguments: Arguments, encoder: Encoder, tokens: Tokens, store: Prefix
 
 def as_markdown(arguments: Arguments, layers: int, seconds: Seconds) -> str:
     """A table of ratios."""
-    where = torch.cuda.get_device_name() if arguments.device == "cuda" else f"{platform.machine()} CPU"
     lines = [
-        f"{date.today()}, {where}, {arguments.threads} threads, {arguments.precision}, torch {torch.__version__}, "
-        f"batches of {arguments.batch_size}, {arguments.repeats} repeats in turns",
+        heading(arguments, precision=arguments.precision),
         "",
         "| frozen layers | computed, steps a second | read, steps a second | times as fast (range) | at best |",
         "|---|---|---|---|---|",

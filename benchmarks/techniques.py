@@ -8,12 +8,9 @@ one that goes to the input alone, as SMART's ascent does, 1.
 
 from __future__ import annotations
 
-import dataclasses
-import platform
 import statistics
 import sys
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Any, Literal
 
 import torch
@@ -21,11 +18,12 @@ import tyro
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks.common import check_common, heading, with_short_evaluation
 from model.config import NoiseStabilityConfig, OptimizationConfig, ProximalConfig, SmartConfig, TaskConfig, TrialConfig
 from model.data.corpus import read_corpus
 from model.data.tasks import Task
-from model.data.tokens import Tokens, tokenize
-from model.errors import UserError, reported
+from model.data.tokens import tokenize
+from model.errors import reported
 from model.network.pretrained import read_encoder
 from model.problem import losses_for
 from model.training.loop import Training, train
@@ -93,17 +91,9 @@ CASES = (
 def main(argv: list[str] | None = None) -> None:
     arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.techniques")
     with reported():
-        _check(arguments)
+        check_common(arguments, "batch_size", "steps", "repeats", "threads")
         torch.set_num_threads(arguments.threads)
         print(as_markdown(arguments, measure(arguments)))
-
-
-def _check(arguments: Arguments) -> None:
-    for name in ("batch_size", "steps", "repeats", "threads"):
-        if getattr(arguments, name) < 1:
-            raise UserError(f"--{name.replace('_', '-')} {getattr(arguments, name)}: allowed is a whole number from 1")
-    if arguments.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: there is no GPU here")
 
 
 def measure(arguments: Arguments) -> dict[str, list[float]]:
@@ -131,10 +121,8 @@ def measure(arguments: Arguments) -> dict[str, list[float]]:
 
 def as_markdown(arguments: Arguments, seconds: dict[str, list[float]]) -> str:
     """A table of ratios to the plain step."""
-    where = torch.cuda.get_device_name() if arguments.device == "cuda" else f"{platform.machine()} CPU"
     lines = [
-        f"{date.today()}, {where}, {arguments.threads} threads, {arguments.precision}, torch {torch.__version__}, "
-        f"batches of {arguments.batch_size}, {arguments.repeats} repeats in turns",
+        heading(arguments, precision=arguments.precision),
         "",
         "| step | steps a second | times the plain step (range) | by its arithmetic | why |",
         "|---|---|---|---|---|",
@@ -156,20 +144,6 @@ def _config(case: Case, tasks: tuple[Task, ...], batch_size: int) -> TrialConfig
     mix = {} if case.baseline == ALL else {"task_mix": "in_turn"}
     optimization = OptimizationConfig(batch_size=batch_size, **mix, **case.optimization)
     return TrialConfig(tasks=parts, optimization=optimization, **case.regularizers)
-
-
-def with_short_evaluation(tokens: Tokens) -> Tokens:
-    """Only steps are timed: evaluation after an epoch need not take long."""
-    splits = {
-        task: {**parts, "dev": dataclasses.replace(
-            parts["dev"],
-            sentences=tuple(dataclasses.replace(s, starts=s.starts[:9]) for s in parts["dev"].sentences),
-            labels=parts["dev"].labels[:8],
-            in_train=parts["dev"].in_train[:8],
-        )}
-        for task, parts in tokens.splits.items()
-    }  # fmt: skip
-    return dataclasses.replace(tokens, splits=splits)
 
 
 if __name__ == "__main__":

@@ -7,21 +7,19 @@ first does. In between, the matrix products of the same tokens alone, forward an
 them: nobody who computes all of them takes less time. (Where [CLS] alone is pooled, ours leaves most of the last layer
 out, so that it can come to more than all of that bound.)
 
-The Trainer wants accelerate: .venv/bin/python -m pip install -c constraints.txt accelerate
+The Trainer is installed for this alone: .venv/bin/python -m pip install -c constraints.txt -e ".[benchmarks]"
 """
 
 from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import platform
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,7 +29,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from benchmarks.techniques import with_short_evaluation
+from benchmarks.common import check_common, heading, with_short_evaluation
 from model.config import EncoderConfig, OptimizationConfig, TaskConfig, TrialConfig
 from model.data.corpus import read_corpus
 from model.data.tasks import Task
@@ -103,14 +101,12 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _check(arguments: Arguments) -> None:
-    for name in ("batch_size", "steps", "repeats", "threads"):
-        if getattr(arguments, name) < 1:
-            raise UserError(f"--{name.replace('_', '-')} {getattr(arguments, name)}: allowed is a whole number from 1")
-    if arguments.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: there is no GPU here")
+    check_common(arguments, "batch_size", "steps", "repeats", "threads")
     for package in ("transformers", "accelerate"):
         if importlib.util.find_spec(package) is None:
-            raise UserError(f"{package} is not installed; .venv/bin/python -m pip install -c constraints.txt {package}")
+            raise UserError(
+                f'{package} is not installed; .venv/bin/python -m pip install -c constraints.txt -e ".[benchmarks]"'
+            )
 
 
 def of_one_task(tokens: Tokens) -> Tokens:
@@ -259,15 +255,6 @@ def _wait(device: str) -> None:
 
 def _classes(task: Task) -> int:
     return getattr(task.label, "count", 2)
-
-
-def heading(arguments: Arguments) -> str:
-    """Where and how it was measured."""
-    where = torch.cuda.get_device_name() if arguments.device == "cuda" else f"{platform.machine()} CPU"
-    return (
-        f"{date.today()}, {where}, {arguments.threads} threads, torch {torch.__version__}, batches of "
-        f"{arguments.batch_size}, {arguments.repeats} repeats in turns"
-    )
 
 
 def as_markdown(arguments: Arguments, seconds: dict[str, list[float]]) -> str:

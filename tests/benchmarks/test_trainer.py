@@ -46,5 +46,5 @@ def test_what_it_needs_is_said(capsys: pytest.CaptureFixture[str], monkeypatch: 
     with pytest.raises(SystemExit) as caught:
         main([])
     assert caught.value.code == 2
-    expected = "error: accelerate is not installed; .venv/bin/python -m pip install -c constraints.txt accelerate\n"
-    assert capsys.readouterr().err == expected
+    command = '.venv/bin/python -m pip install -c constraints.txt -e ".[benchmarks]"'
+    assert capsys.readouterr().err == f"error: accelerate is not installed; {command}\n"

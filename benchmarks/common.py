@@ -1,0 +1,60 @@
+"""What the benchmarks share: their flags' checks, where they ran, and data that is quickly evaluated."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from datetime import date
+from typing import Any, Literal, Protocol
+
+import torch
+
+from model.data.tokens import Tokens
+from model.errors import UserError
+
+
+class Common(Protocol):
+    """Flags that all of them have."""
+
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def repeats(self) -> int: ...
+    @property
+    def threads(self) -> int: ...
+    @property
+    def device(self) -> Literal["cpu", "cuda"]: ...
+
+
+def check_common(arguments: Common, *counts: str) -> None:
+    """Raises UserError where one of the flags called `counts` is below 1, or there is no such device."""
+    values: dict[str, Any] = vars(arguments)
+    for name in counts:
+        if values[name] < 1:
+            raise UserError(f"--{name.replace('_', '-')} {values[name]}: allowed is a whole number from 1")
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: there is no GPU here")
+
+
+def heading(arguments: Common, *, precision: str | None = None) -> str:
+    """When, where and how it was measured."""
+    on = torch.cuda.get_device_name() if arguments.device == "cuda" else f"{platform.machine()} CPU"
+    computing = f", {precision}" if precision else ""
+    return (
+        f"{date.today()}, {on}, {arguments.threads} threads{computing}, torch {torch.__version__}, "
+        f"batches of {arguments.batch_size}, {arguments.repeats} repeats in turns"
+    )
+
+
+def with_short_evaluation(tokens: Tokens) -> Tokens:
+    """Only steps are timed: evaluation after an epoch need not take long."""
+    splits = {
+        task: {**parts, "dev": dataclasses.replace(
+            parts["dev"],
+            sentences=tuple(dataclasses.replace(s, starts=s.starts[:9]) for s in parts["dev"].sentences),
+            labels=parts["dev"].labels[:8],
+            in_train=parts["dev"].in_train[:8],
+        )}
+        for task, parts in tokens.splits.items()
+    }  # fmt: skip
+    return dataclasses.replace(tokens, splits=splits)
