@@ -19,6 +19,7 @@ from model.data.corpus import Corpus, Example, Split, in_test_cut
 from model.data.tasks import CS224N, Task
 from model.errors import UserError
 from model.network.bert import Bert
+from model.network.packing import Packing
 from model.network.pretrained import Encoder
 from model.network.shape import BertShape
 
@@ -67,6 +68,12 @@ def _random_weights(shape: BertShape, seed: int, scale: float) -> dict[str, np.n
         shapes = {key: tuple(tensor.shape) for key, tensor in Bert(shape).state_dict().items()}
     centre = {key: 1.0 if "norm.weight" in key else 0.0 for key in shapes}
     return {key: rng.normal(centre[key], scale, size).astype(np.float32) for key, size in sorted(shapes.items())}
+
+
+def states(bert: Bert, ids: torch.Tensor, segments: torch.Tensor) -> torch.Tensor:
+    """The last layer's output, (R, T, C), of sequences of one length, as transformers takes and gives them."""
+    packing = Packing.of(np.full(len(ids), ids.shape[1]))
+    return packing.pad(bert(ids.flatten(), segments.flatten(), packing))
 
 
 def tiny_corpus(train: int = 60, dev: int = 24, test: int = 12) -> Corpus:

@@ -26,7 +26,7 @@ from model.training.checkpoint import load_newest
 from model.training.evaluate import decide
 from search.ledger import read_ledger
 from search.run_folder import RunFolder, open_run
-from tests.support import tiny_corpus, tiny_encoder, write_corpus
+from tests.support import states, tiny_corpus, tiny_encoder, write_corpus
 
 ROOT = Path(__file__).parent.parent.parent.parent
 SPACE = """
@@ -213,7 +213,7 @@ def test_the_encoder_loads_in_transformers_with_the_same_outputs(refitted: Refit
     theirs = transformers.AutoModel.from_pretrained(member / "encoder").eval()
     ids = torch.randint(5, encoder.shape.vocab_size, (3, 9), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        ours = model.eval().bert(ids, torch.zeros_like(ids), None)
+        ours = states(model.eval().bert, ids, torch.zeros_like(ids))
         torch.testing.assert_close(ours, theirs(ids).last_hidden_state, atol=1e-5, rtol=0)
 
 

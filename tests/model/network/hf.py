@@ -5,16 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from model.network.bert import Bert, pool
-from model.network.packing import Packing
 from model.network.pretrained import Encoder
-from tests.support import VOCABULARY, tiny_encoder
+from tests.support import VOCABULARY, states, tiny_encoder
 
 SIZES: dict[str, Any] = {
     "vocab_size": len(VOCABULARY),
@@ -68,9 +66,8 @@ def outputs_of_theirs(folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
 def outputs_of_ours(encoder: Encoder) -> tuple[torch.Tensor, torch.Tensor]:
     bert = Bert(encoder.shape).eval()
     encoder.load_into(bert)
-    packing = Packing.of(np.full(len(IDS), IDS.shape[1]))
-    hidden = bert(IDS.flatten(), SEGMENTS.flatten(), packing)
-    return packing.pad(hidden), pool(bert.pooler, packing.first(hidden))
+    hidden = states(bert, IDS, SEGMENTS)
+    return hidden, pool(bert.pooler, hidden[:, 0])
 
 
 def ids_of_theirs(folder: Path) -> list[list[int]]:

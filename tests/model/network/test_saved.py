@@ -12,7 +12,6 @@ from safetensors.torch import load_file, save_file
 from model.data.tasks import CS224N
 from model.errors import UserError
 from model.network.multitask import MultitaskBert
-from model.network.packing import Packing
 from model.network.saved import (
     member_folder,
     read_ensemble,
@@ -22,7 +21,7 @@ from model.network.saved import (
     write_model,
 )
 from model.training.evaluate import outputs
-from tests.support import refused, tiny_config, tiny_encoder
+from tests.support import refused, states, tiny_config, tiny_encoder
 
 WHOLE = "a model folder has config.json, evaluation.json, heads.safetensors and encoder/ or encoders/"
 
@@ -58,8 +57,7 @@ def test_says_the_same_when_read_again(tmp_path, config, encoder, tokens):
     theirs = transformers.AutoModel.from_pretrained(tmp_path / "encoder").eval()
     ids = torch.tensor([[2, 8, 20, 30, 3], [2, 9, 3, 21, 3]])
     with torch.no_grad():
-        packing = Packing.of(np.full(len(ids), ids.shape[1]))
-        hidden = packing.pad(model.eval().bert(ids.flatten(), torch.zeros_like(ids).flatten(), packing))
+        hidden = states(model.eval().bert, ids, torch.zeros_like(ids))
         torch.testing.assert_close(theirs(input_ids=ids).last_hidden_state, hidden, rtol=0, atol=1e-5)
 
 
