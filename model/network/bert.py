@@ -6,7 +6,8 @@ takes (`model.network.pretrained`).
 
 The sequences of a batch lie one after the other, without padding (`model.network.packing`).
 
-Shapes: R sequences, T tokens of the longest, N tokens of all together, C hidden size, H attention heads, D = C / H.
+Shapes: R sequences, T tokens of the longest, N tokens of all together, inside the encoder a few idle ones among them, C
+hidden size, H attention heads, D = C / H.
 """
 
 from __future__ import annotations
@@ -58,23 +59,15 @@ SHORT = 128
 def attend(query: Tensor, key: Tensor, value: Tensor, packing: Packing, num_heads: int, p: float = 0.0) -> Tensor:
     """Multi-head scaled dot-product attention of tokens to all those of their own sequence, with dropout `p` of the
     weights: (N, C), or, where `query` is of each sequence's first token alone, (R, C). `key` and `value` are (N, C)."""
-
-    def heads(x: Tensor) -> Tensor:
-        return x.unflatten(-1, (num_heads, -1)).transpose(1, 2)  # (R, H, T, D)
-
     of_all = len(query) == len(key)
-    q, k, v = (
-        heads(packing.pad(query) if of_all else query.unsqueeze(1)),
-        heads(packing.pad(key)),
-        heads(packing.pad(value)),
-    )
+    q = packing.heads(query, num_heads) if of_all else query.unflatten(-1, (num_heads, 1, -1))  # (R, H, T or 1, D)
+    k, v = packing.heads(key, num_heads), packing.heads(value, num_heads)
     mask = None if packing.mask is None else packing.mask[:, None, None, :]  # (R, 1, 1, T): over the keys
     if query.device.type == "cpu" and (p or packing.longest <= SHORT):
         context = _attend_on_cpu(q, k, v, mask, p)
     else:
         context = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=p)
-    context = context.transpose(1, 2).flatten(2)  # (R, T, C)
-    return packing.pack(context) if of_all else context.squeeze(1)
+    return packing.pack(context, len(query)) if of_all else context.flatten(1)
 
 
 def _attend_on_cpu(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, p: float) -> Tensor:
@@ -125,7 +118,7 @@ class Layer(nn.Module):
         then, but for the keys and values of the others."""
         asking = packing.first(hidden) if first_only else hidden
         attended = self.attention_norm(asking + self.dropout(self.attention(hidden, asking, packing)))
-        units = self.activation(self.intermediate(attended))  # (N, I)
+        units = self.activation(self.intermediate(attended))
         if adapter is None:
             return self.output_norm(attended + self.dropout(self.output(units)))
         feed_forward = adapter.on_feed_forward(self.dropout(self.output(adapter.on_units(units))))
@@ -179,9 +172,12 @@ class Bert(nn.Module):
         """The input of the first layer that is trained, (N, C)."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self._prefix):
             hidden = self.embeddings(ids, segments, packing)
+            if not self.prefix_depth:
+                return hidden
+            hidden = packing.widen(hidden)
             for layer in self.layers[: self.prefix_depth]:
                 hidden = layer(hidden, packing)
-        return hidden
+            return packing.narrow(hidden)
 
     def suffix(
         self,
@@ -199,11 +195,12 @@ class Bert(nn.Module):
         on what they read. With `first_only` the last layer's output is that of each sequence's first token, (R, C).
         """
         outputs, layers = [hidden], (*self.layers[self.prefix_depth :], *branch)
+        hidden = packing.widen(hidden)
         for number, layer in enumerate(layers, start=self.prefix_depth):
             if number not in skipped:
                 only = first_only and len(outputs) == len(layers)
                 hidden = layer(hidden, packing, None if adapters is None else adapters.at(number), first_only=only)
-            outputs.append(hidden)
+            outputs.append(packing.narrow(hidden))
         return outputs
 
 

@@ -15,6 +15,9 @@ from model.config import OptimizationConfig
 from model.network.multitask import MultitaskBert
 from model.training.row_adamw import RowAdamW
 
+LARGE = 2**20
+"""Weights from which on a step of all rows takes longer than to look after them one by one."""
+
 
 def build_optimizer(model: MultitaskBert, config: OptimizationConfig) -> AdamW:
     """Fused AdamW over the trainable parameters; each group's `peak` is its step size before the schedule.
@@ -40,10 +43,10 @@ def build_optimizer(model: MultitaskBert, config: OptimizationConfig) -> AdamW:
 
 def _is_read_by_rows(model: MultitaskBert) -> bool:
     """Whether a step needs no more of the word embeddings than the rows of its tokens, as it does for gradient surgery
-    and for a teacher; and on a CPU: a GPU's memory is fast enough to move them all."""
+    and for a teacher; and they are many, on a CPU: a GPU's memory is fast enough to move them all."""
     weight, config = model.bert.embeddings.word.weight, model.config
     needs_all = config.optimization.gradient_surgery or config.proximal is not None
-    return weight.requires_grad and weight.device.type == "cpu" and not needs_all
+    return weight.requires_grad and weight.numel() >= LARGE and weight.device.type == "cpu" and not needs_all
 
 
 def _peak(name: str, model: MultitaskBert, config: OptimizationConfig) -> float:

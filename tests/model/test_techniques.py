@@ -16,7 +16,6 @@ from model.network.multitask import MultitaskBert
 from model.network.pretrained import read_encoder
 from model.network.saved import read_model, write_model
 from model.problem import Problem, check
-from model.training import optimizer
 from model.training.evaluate import predict
 from model.training.loop import train
 from model.training.step_loss import StepLoss
@@ -137,11 +136,10 @@ def forced(part, **values):
 
 
 @pytest.mark.parametrize("name", ["smart", "proximal", "noise_stability"])
-def test_a_regularizer_of_weight_0_is_off(name, tokens, monkeypatch):
+def test_a_regularizer_of_weight_0_is_off(name, tokens):
     """Dropout and layer drop are on: the regularizer's own passes must leave their random numbers alone. What a plain
     trial need not compute, and one with a regularizer must, both compute: all tokens of the last layer, for which
-    dropout is drawn, and all rows of the word embeddings."""
-    monkeypatch.setattr(optimizer, "_is_read_by_rows", lambda model: False)
+    dropout is drawn."""
     base = {"encoder": {"layer_drop": 0.3, "pooling": "mean"}}
     on = configured(base, {name: {}})
     off = forced(on, **{name: forced(getattr(on, name), weight=0.0)})

@@ -131,7 +131,8 @@ def slow_outputs(model: MultitaskBert, before: Bert, tokens: Tokens, task: str) 
         )
         old = said_by([before.embeddings, *before.layers], lambda b=batch: before(b.ids, b.segments, b.packing))
         for found, u, v in zip(apart, old, new, strict=True):
-            for x, y in zip(u.astype(np.float64), v.astype(np.float64), strict=True):
+            real = slice(len(batch.ids))  # without idle tokens
+            for x, y in zip(u[real].astype(np.float64), v[real].astype(np.float64), strict=True):
                 found.append(1 - float(x @ y) / math.sqrt(float(x @ x) * float(y @ y)))
     return [float(np.mean(found)) for found in apart]
 

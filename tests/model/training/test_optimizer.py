@@ -125,6 +125,12 @@ def test_set_step_size_scales_every_group_by_its_peak():
 # ---------------------------------------------------------------------------------------------- word embeddings by rows
 
 
+def test_few_word_embeddings_are_stepped_all_at_once():
+    model = MultitaskBert(configured(), CS224N, tiny_encoder())
+    assert not isinstance(build_optimizer(model, model.config.optimization), RowAdamW)
+    assert not model.bert.embeddings.word.sparse
+
+
 @pytest.mark.parametrize(
     ("change", "by_rows"),
     [
@@ -136,7 +142,8 @@ def test_set_step_size_scales_every_group_by_its_peak():
     ],
     ids=["plain", "all tasks", "PCGrad", "proximal", "frozen"],
 )
-def test_word_embeddings_are_stepped_by_rows_where_no_more_is_needed(change, by_rows):
+def test_word_embeddings_are_stepped_by_rows_where_no_more_is_needed(change, by_rows, monkeypatch):
+    monkeypatch.setattr(module, "LARGE", 1)
     model = MultitaskBert(configured(change), CS224N, tiny_encoder())
     optimizer = build_optimizer(model, model.config.optimization)
     assert isinstance(optimizer, RowAdamW) == by_rows == model.bert.embeddings.word.sparse
@@ -147,9 +154,8 @@ def test_a_trial_stepped_by_rows_is_the_one_that_is_not(change, tokens, monkeypa
     """Up to rounding: losses, scores, and every weight after three epochs."""
     config = configured({"optimization": {"learning_rate": 1e-3, "weight_decay": 0.1}}, change)
     found = []
-    for by_rows in (True, False):
-        if not by_rows:
-            monkeypatch.setattr(module, "_is_read_by_rows", lambda model: False)
+    for large in (1, module.LARGE):
+        monkeypatch.setattr(module, "LARGE", large)
         training = train(config, tokens, tiny_encoder(), epochs=3, epoch_examples=48, seed=0, precision="fp32")
         found.append(([epoch.losses for epoch in training], training.model.trainable_state()))
     for one, other in zip(found[0][0], found[1][0], strict=True):
