@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import platform
 from datetime import date
 from typing import Any, Literal, Protocol
@@ -34,6 +35,15 @@ def check_common(arguments: Common, *counts: str) -> None:
             raise UserError(f"--{name.replace('_', '-')} {values[name]}: allowed is a whole number from 1")
     if arguments.device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: there is no GPU here")
+
+
+def check_installed(*packages: str) -> None:
+    """Raises UserError where one of the packages that only benchmarks need is missing."""
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise UserError(
+                f'{package} is not installed; .venv/bin/python -m pip install -c constraints.txt -e ".[benchmarks]"'
+            )
 
 
 def heading(arguments: Common, *, precision: str | None = None) -> str:

@@ -13,7 +13,6 @@ The Trainer is installed for this alone: .venv/bin/python -m pip install -c cons
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import statistics
 import sys
 import tempfile
@@ -29,7 +28,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from benchmarks.common import check_common, heading, with_short_evaluation
+from benchmarks.common import check_common, check_installed, heading, with_short_evaluation
 from model.config import EncoderConfig, OptimizationConfig, TaskConfig, TrialConfig
 from model.data.corpus import read_corpus
 from model.data.tasks import Task
@@ -102,11 +101,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def _check(arguments: Arguments) -> None:
     check_common(arguments, "batch_size", "steps", "repeats", "threads")
-    for package in ("transformers", "accelerate"):
-        if importlib.util.find_spec(package) is None:
-            raise UserError(
-                f'{package} is not installed; .venv/bin/python -m pip install -c constraints.txt -e ".[benchmarks]"'
-            )
+    check_installed("transformers", "accelerate")
 
 
 def of_one_task(tokens: Tokens) -> Tokens:

@@ -23,6 +23,7 @@ from model.network.pretrained import write_encoder
 from model.network.saved import read_model
 from model.training import evaluate
 from model.training.checkpoint import load_newest
+from model.training.cores import usable_cores
 from model.training.evaluate import decide
 from search.ledger import read_ledger
 from search.run_folder import RunFolder, open_run
@@ -152,6 +153,7 @@ def test_the_model_that_is_kept_reproduces_its_figures(refitted: Refitted) -> No
 
 def check_reproduced(run: RunFolder, tested: OnTest) -> None:
     """The saved model alone gives the figures and the predictions that lie beside it."""
+    torch.set_num_threads(usable_cores())  # as the command did: the tiny models' predictions are all but equal
     corpus = read_corpus(run.info().data, ("train", "dev", "test", "student"))
     predictor = load_predictor(run.refit / "model", torch.device("cpu"))
     _, encoder = read_model(_members(run)[0])
