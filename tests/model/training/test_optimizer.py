@@ -161,3 +161,20 @@ def test_a_trial_stepped_by_rows_is_the_one_that_is_not(change, tokens, monkeypa
     for one, other in zip(found[0][0], found[1][0], strict=True):
         assert one == pytest.approx(other, rel=1e-4)
     torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-3, atol=1e-5)
+
+
+def test_a_trial_stepped_by_rows_goes_on_in_the_same_bits(tokens, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "LARGE", 1)
+    config = configured({"optimization": {"learning_rate": 1e-3, "weight_decay": 0.1}})
+
+    def start():
+        return train(config, tokens, tiny_encoder(), epochs=3, epoch_examples=48, seed=0, precision="fp32")
+
+    whole, begun, resumed = start(), start(), start()
+    epochs = list(whole)
+    next(begun)
+    begun.save(tmp_path / "state")
+    resumed.restore(tmp_path / "state")
+    assert [epoch.losses for epoch in resumed] == [epoch.losses for epoch in epochs[1:]]
+    states = (training.model.trainable_state() for training in (resumed, whole))
+    torch.testing.assert_close(*states, rtol=0, atol=0)
