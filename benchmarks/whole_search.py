@@ -6,9 +6,9 @@ a linear head on it for each task, and lets the Trainer train and evaluate; with
 length and in bf16. It is sampled: of each trial a few steps and a few batches of an evaluation are timed, and scaled to
 what the trial trained on and was evaluated on.
 
-Left out for the other side, all of it in its favour: heads of more layers, adapters, branches, regularizers, gradient
-surgery, averages, both orders of a pair, scores on a sample of train, checkpoints, places that stay empty at the end,
-and what stops weak trials: it is given the epochs that ours took.
+Left out for the other side, nearly all of it in its favour: heads of more layers, adapters, branches, regularizers,
+gradient surgery, averages, both orders of a pair, scores on a sample of train, checkpoints, places that stay empty at
+the end, and what stops weak trials: it is given the epochs that ours took.
 
 The Trainer is installed for this alone: .venv/bin/python -m pip install -c constraints.txt -e ".[benchmarks]"
 """
@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
@@ -45,9 +45,10 @@ from model.errors import UserError, reported
 from model.network.layer_drop import remaining_layers
 from model.network.pretrained import read_encoder
 from model.training.pretrain import save_encoder
+from search.inputs import found_again
 from search.ledger import read_ledger
 from search.records import TrialRecord
-from search.run_folder import newest_run, open_run
+from search.run_folder import RunInfo, newest_run, open_run
 
 WARM_UP = 2
 """Steps of each trial before those that are timed."""
@@ -77,6 +78,10 @@ class Arguments:
 class Sampled:
     """What was timed of one trial."""
 
+    begun: float
+    """When its function was called, in seconds of the clock."""
+    ended: float
+    """When it returned."""
     setup: float
     """Seconds from the function's first line to its first step."""
     example: float
@@ -98,52 +103,66 @@ def main(argv: list[str] | None = None) -> None:
         if not trials:
             raise UserError(f"{run.name}: no trial of it ended an epoch")
         info = run.info()
+        _check(run.name, info, trials)
+        _, encoder = found_again(run, info)
         with tempfile.TemporaryDirectory() as folder:
-            save_encoder(Path(folder) / "encoder", read_encoder(info.encoder))
+            save_encoder(Path(folder) / "encoder", encoder)
             common = {
-                "data": info.data, "encoder": str(Path(folder) / "encoder"), "epoch_examples": info.epoch_examples,
-                "threads": info.threads, "steps": arguments.steps, "evaluation": arguments.evaluation,
-            }  # fmt: skip
+                "data": info.data,
+                "skip_bad_rows": bool(info.skipped_rows),
+                "encoder": str(Path(folder) / "encoder"),
+                "epoch_examples": info.epoch_examples,
+                "threads": info.threads,
+                "steps": arguments.steps,
+                "evaluation": arguments.evaluation,
+            }
             ray.init("local", num_cpus=info.concurrent * info.threads, include_dashboard=False, log_to_driver=False)
-            print(f"{date.today()}, {run.name}: {len(trials)} trials, {history.epochs_spent()} epochs", flush=True)
-            print(f"ours: {history.seconds_spent():.0f} s, {info.concurrent} trials at a time", flush=True)
+            print(
+                f"{date.today()}, {run.name}: {len(trials)} trials, {history.epochs_spent()} epochs of "
+                f"{info.epoch_examples} examples, {info.concurrent} trials at a time, {info.threads} threads each"
+            )
+            print(f"ours, {info.computes_in}: {history.seconds_spent():.0f} s", flush=True)
             for name, fast in PEERS.items():
-                between, sampled = measure({**common, "fast": fast}, trials, info.concurrent, Path(folder) / name)
-                print(comparison(name, trials, sampled, between, info.concurrent, history.seconds_spent()), flush=True)
+                sampled = measure({**common, "fast": fast}, trials, info.concurrent, Path(folder) / name)
+                print(comparison(name, trials, sampled, info.concurrent, history.seconds_spent()), flush=True)
 
 
-def measure(
-    common: Mapping[str, Any], trials: list[TrialRecord], concurrent: int, folder: Path
-) -> tuple[float, list[Sampled]]:
-    """Seconds that a place stays empty before each trial, its process's start among them, and what was timed of each
-    trial."""
-    begun = time.perf_counter()
+def _check(name: str, info: RunInfo, trials: list[TrialRecord]) -> None:
+    if info.gpus_per_trial:
+        raise UserError(f"{name}: its trials ran on GPUs; CPUs alone are compared here")
+    if len(trials) <= info.concurrent:
+        raise UserError(f"{name}: {len(trials)} trials ended an epoch; more than ran at a time are needed")
+    for trial in trials:
+        part = TrialConfig.from_dict(trial.config).optimization
+        examples = part.batch_size * (len(info.tasks) if part.tasks_per_step == "all" else 1)
+        if info.epoch_examples <= WARM_UP * examples:
+            raise UserError(f"{name}: an epoch of {trial.name} has no more than {WARM_UP} steps")
+
+
+def measure(common: Mapping[str, Any], trials: list[TrialRecord], concurrent: int, folder: Path) -> list[Sampled]:
+    """What was timed of each trial."""
     results = tune.Tuner(
         tune.with_resources(sample, {"cpu": common["threads"]}),
         param_space={**common, "trial": tune.grid_search([dict(trial.config) for trial in trials])},
         tune_config=tune.TuneConfig(max_concurrent_trials=concurrent),
         run_config=tune.RunConfig(storage_path=str(folder), verbose=0),
     ).fit()
-    seconds = time.perf_counter() - begun
     if results.errors:
         raise results.errors[0]
-    by_trial = [result.metrics for result in results]
-    assert all(metrics is not None for metrics in by_trial)
-    inside = sum(metrics["inside"] for metrics in by_trial if metrics)
-    sampled = [Sampled(m["setup"], m["example"], m["evaluation"]) for m in by_trial if m]
-    return max(0.0, seconds * concurrent - inside) / len(trials), sampled
+    names = [field.name for field in fields(Sampled)]
+    return [Sampled(**{name: (result.metrics or {})[name] for name in names}) for result in results]
 
 
 def sample(asked: dict[str, Any]) -> dict[str, float]:
     """What Ray Tune runs for each trial."""
-    begun = time.perf_counter()
+    begun = time.time()
     import transformers
 
     torch.set_num_threads(asked["threads"])
     transformers.utils.logging.set_verbosity_error()
     config = TrialConfig.from_dict(asked["trial"])
     encoder = read_encoder(asked["encoder"])
-    tokens = tokenize(read_corpus(asked["data"]), encoder)
+    tokens = tokenize(read_corpus(asked["data"], skip_bad_rows=asked["skip_bad_rows"]), encoder)
     model = Multitask(transformers.BertModel.from_pretrained(asked["encoder"]), config, tokens.tasks)
     at_a_time = len(tokens.tasks) if config.optimization.tasks_per_step == "all" else 1
     batches = _training(config, tokens, asked["epoch_examples"], grouped=asked["fast"])
@@ -152,7 +171,7 @@ def sample(asked: dict[str, Any]) -> dict[str, float]:
 
     class Clock(transformers.TrainerCallback):
         def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            started.append(time.perf_counter())
+            started.append(time.time())
 
     with tempfile.TemporaryDirectory() as folder:
         trainer = transformers.Trainer(
@@ -169,18 +188,18 @@ def sample(asked: dict[str, Any]) -> dict[str, float]:
         )  # fmt: skip
         trainer.remove_callback(transformers.PrinterCallback)
         trainer.train()
-        trained = time.perf_counter() - started[WARM_UP]
+        trained = time.time() - started[WARM_UP]
         evaluation = 0.0
         for task in tokens.tasks:
-            size = len(tokens.splits[task.name]["dev"])
-            rows = np.random.default_rng(0).permutation(size)[: asked["evaluation"] * EVALUATED]
-            dev = [(task.name, part) for part in np.array_split(rows, -(-len(rows) // EVALUATED))]
-            since = time.perf_counter()
+            dev = _evaluation(config, tokens, task, asked["evaluation"], grouped=asked["fast"])
+            trainer.evaluate(Batches(config, tokens, "dev", dev[:1]))  # warms up
+            since = time.time()
             trainer.evaluate(Batches(config, tokens, "dev", dev))
-            evaluation += (time.perf_counter() - since) * size / len(rows)
+            seen = sum(len(rows) for _, rows in dev)
+            evaluation += (time.time() - since) * len(tokens.splits[task.name]["dev"]) / seen
     examples = sum(len(rows) for _, rows in batches[WARM_UP * at_a_time :])
     setup, example = started[0] - begun, trained / examples
-    return {"setup": setup, "example": example, "evaluation": evaluation, "inside": time.perf_counter() - begun}
+    return asdict(Sampled(begun, time.time(), setup, example, evaluation))
 
 
 def _training(config: TrialConfig, tokens: Tokens, epoch_examples: int, *, grouped: bool) -> list[Rows]:
@@ -195,6 +214,15 @@ def _training(config: TrialConfig, tokens: Tokens, epoch_examples: int, *, group
         lengths, part.task_mix, part.batch_size, epoch_examples, 0, epochs=1, tasks_per_step=part.tasks_per_step
     )
     return [batch for step in plan.epoch(1) for batch in step]
+
+
+def _evaluation(config: TrialConfig, tokens: Tokens, task: Task, count: int, *, grouped: bool) -> list[Rows]:
+    """Some batches of a task's dev set."""
+    split, rng = tokens.splits[task.name]["dev"], np.random.default_rng(0)
+    lengths = sequence_lengths(split, config.tasks[task.name].pair_encoding, tokens.max_length)
+    rows = np.argsort(lengths) if grouped else rng.permutation(len(split))
+    batches = np.array_split(rows, -(-len(rows) // EVALUATED))
+    return [(task.name, batches[i]) for i in rng.permutation(len(batches))[:count]]
 
 
 class Batches(Dataset[dict[str, Any]]):
@@ -271,21 +299,22 @@ class Multitask(nn.Module):
         return output.pooler_output
 
 
-def comparison(
-    name: str, trials: list[TrialRecord], sampled: list[Sampled], between: float, places: int, ours: float
-) -> str:
+def comparison(name: str, trials: list[TrialRecord], sampled: list[Sampled], places: int, ours: float) -> str:
     """What the trials come to with the other side's times, beside ours."""
+    # With so many places the first trial to end makes room for the first one after those that began at once.
+    begun, ended = (sorted(getattr(one, which) for one in sampled) for which in ("begun", "ended"))
+    between = statistics.median(after - before for before, after in zip(ended, begun[places:], strict=False))
     whole, ratios = 0.0, []
     for trial, one in zip(trials, sampled, strict=True):
         examples = sum(report.examples for report in trial.reports)
-        theirs = between + one.setup + len(trial.reports) * one.evaluation + examples * one.example
-        whole += theirs / places
-        ratios.append(theirs / sum(report.seconds for report in trial.reports))
+        epochs = len(trial.reports) * one.evaluation + examples * one.example
+        whole += (between + one.setup + epochs) / places
+        ratios.append(epochs / sum(report.seconds for report in trial.reports))
     setup = statistics.median(one.setup for one in sampled)
     return (
-        f"plain Ray Tune, {name}: {whole:.0f} s, {whole / ours:.2f} times ours; a trial takes "
-        f"{statistics.median(ratios):.2f} times as long ({min(ratios):.2f} to {max(ratios):.2f}), {between:.1f} s of "
-        f"it before its function is called and {setup:.1f} s before its first step"
+        f"plain Ray Tune, {name}: {whole:.0f} s, {whole / ours:.2f} times ours; a trial's epochs take "
+        f"{statistics.median(ratios):.2f} times as long ({min(ratios):.2f} to {max(ratios):.2f}), after "
+        f"{between:.1f} s for a new process and {setup:.1f} s to its first step"
     )
 
 

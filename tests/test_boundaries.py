@@ -19,7 +19,7 @@ FORBIDDEN = {
 }
 ALLOWED_ALL_THE_SAME = {
     "spaces": ("model.data.tasks",),
-    "benchmarks": ("search.ledger", "search.records", "search.run_folder", "ray"),
+    "benchmarks": ("search.ledger", "search.records", "search.run_folder", "search.inputs", "ray"),
     "analysis": (
         *("search.run_folder", "search.records", "search.ledger", "search.leaderboard", "search.space"),
         *("search.job", "search.retrain"),  # what trains a given list of configurations

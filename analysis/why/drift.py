@@ -112,11 +112,12 @@ def _outputs(model: MultitaskBert, before: Bert, tokens: Tokens, task: Task) -> 
 def _states(model: MultitaskBert, task: Task, batch: Batch) -> list[Tensor]:
     """What the embeddings and each layer say of every token, (N, C) each."""
     hidden = model.bert.embeddings(batch.ids, batch.segments, batch.packing)
-    states = [hidden]
+    states, packing = [hidden], batch.packing
+    wide = packing.widen(hidden)  # as the encoder itself does, so that equal weights give equal bits
     for layer in model.bert.layers[: model.bert.prefix_depth]:
-        hidden = layer(hidden, batch.packing)
-        states.append(hidden)
-    return states + model.trajectory(task.name, hidden, batch.packing, whole=True)[1:]
+        wide = layer(wide, packing)
+        states.append(packing.narrow(wide))
+    return states + model.trajectory(task.name, states[-1], packing, whole=True)[1:]
 
 
 def _apart(u: Tensor, v: Tensor) -> Tensor:

@@ -95,11 +95,15 @@ class Packing:
     def pad(self, x: Tensor) -> Tensor:
         """(N, C) to (R, T, C), the last token's vector again after a sequence's end. Whoever reads it leaves those out,
         and no gradient comes back from them."""
+        if self.mask is None:
+            return x.view(self.count, self.longest, -1)
         count = len(self.positions)
         return _Gather.apply(x, self.places, self.tokens[:count], count).view(self.count, self.longest, -1)  # type: ignore[no-any-return]
 
     def heads(self, x: Tensor, num_heads: int) -> Tensor:
         """(N, C) or (N + I, C) to each head's part of it, padded likewise: (R, H, T, D)."""
+        if self.mask is None:
+            return x.view(self.count, self.longest, num_heads, -1).transpose(1, 2)
         places, tokens = self._by_head(num_heads)
         x = x.reshape(-1, x.shape[-1] // num_heads)
         gathered = _Gather.apply(x, places, tokens[: len(x)], len(self.positions) * num_heads)
@@ -107,6 +111,8 @@ class Packing:
 
     def pack(self, x: Tensor, count: int) -> Tensor:
         """(R, H, T, D) to `count` tokens, (N, C) or (N + I, C)."""
+        if self.mask is None:
+            return x.transpose(1, 2).reshape(count, -1)
         _, tokens = self._by_head(x.shape[1])
         return x.reshape(-1, x.shape[-1]).index_select(0, tokens[: count * x.shape[1]]).view(count, -1)
 

@@ -223,9 +223,10 @@ class Entry:
             index = np.load(self._path / _INDEX, allow_pickle=False)
             if index.shape == (self._count + 1,) and index.dtype == np.int64:
                 size = int(index[-1]) * self._width * self._dtype.itemsize
-                if (self._path / _STATES).stat().st_size >= size:
-                    return index
-        except (OSError, EOFError, ValueError):
+                with (self._path / _STATES).open("rb") as states:
+                    if os.fstat(states.fileno()).st_size >= size:
+                        return index
+        except (FileNotFoundError, EOFError, ValueError):
             pass
         return np.append(np.full(self._count, -1), 0)
 

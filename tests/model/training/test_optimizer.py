@@ -149,14 +149,27 @@ def test_word_embeddings_are_stepped_by_rows_where_no_more_is_needed(change, by_
     assert isinstance(optimizer, RowAdamW) == by_rows == model.bert.embeddings.word.sparse
 
 
-@pytest.mark.parametrize("change", [{}, {"optimization": {"averaged_epochs": 2, "schedule": "linear"}}], ids=str)
-def test_a_trial_stepped_by_rows_is_the_one_that_is_not(change, tokens, monkeypatch):
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"optimization": {"averaged_epochs": 2, "schedule": "linear"}},
+        {"optimization": {"tasks_per_step": "all", "max_grad_norm": 0.1}},
+        {"smart": {}, "noise_stability": {}},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("micro_batches", [1, 2])
+def test_a_trial_stepped_by_rows_is_the_one_that_is_not(change, micro_batches, tokens, monkeypatch):
     """Up to rounding: losses, scores, and every weight after three epochs."""
     config = configured({"optimization": {"learning_rate": 1e-3, "weight_decay": 0.1}}, change)
     found = []
     for large in (1, module.LARGE):
         monkeypatch.setattr(module, "LARGE", large)
-        training = train(config, tokens, tiny_encoder(), epochs=3, epoch_examples=48, seed=0, precision="fp32")
+        training = train(
+            config, tokens, tiny_encoder(), epochs=3, epoch_examples=48, seed=0, precision="fp32",
+            micro_batches=micro_batches,
+        )  # fmt: skip
         found.append(([epoch.losses for epoch in training], training.model.trainable_state()))
     for one, other in zip(found[0][0], found[1][0], strict=True):
         assert one == pytest.approx(other, rel=1e-4)
