@@ -118,7 +118,7 @@ def _command(run: RunFolder, arguments: Arguments) -> str:
 
 
 def _progress(records: list[TrialRecord], trials: int | None) -> str:
-    ended = sum(record.state != "running" for record in records)
+    ended = sum(record.has_ended for record in records)
     return f"{ended} of {trials} trials ended" if trials is not None else f"{ended} trials ended"
 
 

@@ -30,6 +30,7 @@ STATES: dict[State, TrialState] = {
     "diverged": TrialState.FAIL,
     "failed": TrialState.FAIL,
     "running": TrialState.RUNNING,
+    "paused": TrialState.PRUNED,
 }
 _SCORED = (TrialState.COMPLETE, TrialState.PRUNED)
 

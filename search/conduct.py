@@ -24,12 +24,11 @@ from search.inputs import Inputs
 from search.judge import Judge
 from search.leaderboard import leaderboard_table
 from search.ledger import Ledger
-from search.ledger_searcher import LedgerSearcher
 from search.progress import Progress, progress
 from search.records import End, Session, SessionEnd, TrialRecord, leaderboard, winner
 from search.resources import Shares
 from search.run_folder import RunFolder, RunInfo, next_command, resume_command, watch_command
-from search.searcher import OptunaSearcher
+from search.strategy import Strategy, strategy_of
 from search.tensorboard import TensorBoard
 from search.trainable import TrialSettings
 
@@ -53,12 +52,22 @@ def conduct(
     a full disk.
     """
 
-    def searcher(ledger: Ledger, halt: Halt) -> OptunaSearcher:
-        return OptunaSearcher(inputs.space, inputs.problem, ledger, halt, trials=info.trials, seed=info.seed)
+    def strategy(ledger: Ledger, halt: Halt) -> Strategy:
+        return strategy_of(
+            info.search,
+            inputs.space,
+            inputs.problem,
+            ledger,
+            halt,
+            epochs=info.epochs,
+            trials=info.trials,
+            seed=info.seed,
+            early_stopping=info.early_stopping,
+        )
 
     with session(run, begun, resume_command(run)) as ledger:
         try:
-            cause = carry_on(run, info, ledger, searcher, tokens, encoder, shares, console)
+            cause = carry_on(run, info, ledger, strategy, tokens, encoder, shares, console)
         finally:
             show_end(run, list(ledger.records.values()), info, console)
         return INTERRUPTED if cause == "interrupted" else exit_code(list(ledger.records.values()))
@@ -73,7 +82,7 @@ def session(run: RunFolder, begun: float, go_on: str) -> Iterator[Ledger]:
     try:
         with Ledger(run.ledger) as ledger:
             for record in ledger.records.values():
-                if record.state != "running":
+                if record.has_ended:
                     tidy(run, record.name)  # its driver may have died just before that
             ledger.append(Session(setup_seconds=time.monotonic() - begun))
             try:
@@ -91,13 +100,13 @@ def carry_on(
     run: RunFolder,
     info: RunInfo,
     ledger: Ledger,
-    searcher_for: Callable[[Ledger, Halt], LedgerSearcher],
+    strategy_for: Callable[[Ledger, Halt], Strategy],
     tokens: Tokens,
     encoder: Encoder,
     shares: Shares,
     console: Console,
 ) -> Cause | None:
-    """Runs what the searcher suggests to its end. The cause that halted it, None where none did."""
+    """Runs what is suggested to its end. The cause that halted it, None where none did."""
     settings = TrialSettings(
         run=run.path,
         epochs=info.epochs,
@@ -115,10 +124,13 @@ def carry_on(
         ledger.history,
         on_interrupt=lambda: console.print("Stopping all trials; once more to break off."),
     )
-    judge = Judge(ledger, info.epochs, early_stopping=info.early_stopping)
-    searcher = searcher_for(ledger, halt)
+    searcher, decider = strategy_for(ledger, halt)
+    judge = Judge(ledger, info.epochs, decider)
     with shown:
-        return tuner.search(run, ledger, searcher, judge, tokens, encoder, settings, shares, halt)
+        cause = tuner.search(run, ledger, searcher, judge, tokens, encoder, settings, shares, halt)
+        if cause is None:
+            judge.close()
+    return cause
 
 
 def listeners(run: RunFolder, info: RunInfo, ledger: Ledger, console: Console) -> Progress:
@@ -165,7 +177,7 @@ def show_end(run: RunFolder, records: list[TrialRecord], info: RunInfo, console:
     if any(record.best for record in records):
         console.print(leaderboard_table(leaderboard(records), info.tasks, width=console.width))
     lines = [f"Ended: {ends(records)}"] if records else []
-    if any(record.state == "running" for record in records) or (info.trials or 0) > len(records):
+    if not all(record.has_ended for record in records) or (info.trials or 0) > len(records):
         lines.append(f"Go on: {resume_command(run)}")
     if winner(records):
         lines.append(f"Next:  {next_command(run)}")

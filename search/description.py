@@ -51,6 +51,7 @@ def describe_run(flags: Flags, inputs: Inputs, encoder: Encoder, shares: Shares)
         budget=flags.budget,
         epochs=flags.epochs,
         epoch_examples=flags.epoch_examples or default_epoch_examples(inputs.problem),
+        search=flags.search,
         early_stopping=flags.early_stopping,
         seed=flags.seed,
         precision=flags.precision,
@@ -132,7 +133,7 @@ def budget_words(info: RunInfo) -> str:
 
 def nothing_left(run: RunFolder, info: RunInfo, history: History) -> str | None:
     """Why a run that is to be resumed has nothing to do; None where it has."""
-    ended = sum(record.state != "running" for record in history.trials.values())
+    ended = sum(record.has_ended for record in history.trials.values())
     if info.trials is not None and ended >= info.trials:
         return f"{run.name}: all {ended} trials have ended; --trials N with a larger N goes on with more"
     if Budget.parse(info.budget).used_up(history.seconds_spent(), history.epochs_spent()):

@@ -18,7 +18,7 @@ from search.run_folder import check_name
 class Flags:
     """Searches for the best way to fine-tune one BERT for several sentence tasks at once.
 
-    Trials are drawn from a space (Optuna), trained many at a time (Ray Tune), and the weak ones stopped early (ASHA).
+    Trials are drawn from a space (Optuna), trained many at a time (Ray Tune), and the weak ones stopped early.
     All that is known of the run lies in RUNS_DIR/RUN. Without any flag: a small search on the built-in demo data."""
 
     resume: Annotated[str | None, arg(metavar="[RUN]", help_behavior_hint="(without a name: the newest run)")] = None
@@ -46,8 +46,13 @@ class Flags:
     """Configurations to try."""
     budget: Annotated[str | None, arg(metavar="BUDGET", help_behavior_hint="(default: no limit)")] = None
     """The most that the run may take in all: a time such as 2h or 1h30m, or a number of epochs such as 300epochs."""
+    search: Literal["freeze-thaw", "tpe", "random"] = "freeze-thaw"
+    """How trials are chosen. freeze-thaw: a model of all learning curves says what is tried next, and which trials are
+    paused and go on (docs/search.md). tpe, random: Optuna's TPE, or draws that learn nothing; both with ASHA, which
+    stops weak trials."""
     epochs: int = 6
-    """The most epochs a trial may take; weak ones are stopped after 2 (or 6, 18, ...)."""
+    """The most epochs a trial may take; weak ones are paused or stopped after 2 (or more: 4, 8, ...; ASHA: 6, 18, ...).
+    """
     early_stopping: Annotated[bool, arg(help_behavior_hint="(default: weak ones are stopped)")] = True
     """Train every trial to its last epoch, however weak it is: for comparisons in which each trial counts."""
     epoch_examples: Annotated[

@@ -5,22 +5,38 @@ Knows nothing of Ray. What a killed driver left undecided is decided when the ne
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from search.ledger import Ledger
-from search.records import Action, End, Report, Retry
-from search.rungs import Rungs
+from search.records import Action, Decision, End, Report, Retry
 
 RETRIES = 3
 """How often a trial is taken up again after its process died or hung, before it counts as failed."""
 
 
+class Decider(Protocol):
+    """Decides who goes on: rungs, or a policy that also proposes trials."""
+
+    def decide(self, report: Report) -> Decision:
+        """What becomes of a trial after a report, which is not its last, and is in the ledger."""
+        ...
+
+    def surplus(self) -> list[str]:
+        """Paused trials that will not go on, and are to be stopped."""
+        ...
+
+    def forget(self, trial: str) -> None:
+        """As if the trial had not been: it diverged or failed, and what it had reached says nothing."""
+        ...
+
+
 class Judge:
     """Writes what trials report, and how they end, to the ledger."""
 
-    def __init__(self, ledger: Ledger, epochs: int, *, early_stopping: bool) -> None:
+    def __init__(self, ledger: Ledger, epochs: int, decider: Decider) -> None:
         self._ledger = ledger
         self._epochs = epochs
-        self._rungs = Rungs(epochs, early_stopping=early_stopping)
-        self._rungs.replay(ledger.records.values())
+        self._decider = decider
         for record in list(ledger.records.values()):
             if record.state == "running" and record.reports:
                 self._settle(record.reports[-1])
@@ -34,7 +50,7 @@ class Judge:
 
     def ended(self, end: End) -> Action:
         """A trial diverged or failed."""
-        self._rungs.forget(end.trial)
+        self._decider.forget(end.trial)
         self._ledger.append(end)
         return "stop"
 
@@ -60,8 +76,16 @@ class Judge:
             return "stop"
         decision = next((made for made in record.decisions if made.epoch == report.epoch), None)
         if decision is None:
-            decision = self._rungs.decide(record.name, report.epoch, report.best)
+            decision = self._decider.decide(report)
             self._ledger.append(decision)
         if decision.action == "stop":
             self._ledger.append(End(trial=record.name, state="stopped"))
+        for name in self._decider.surplus():
+            self._ledger.append(End(trial=name, state="stopped"))
         return decision.action
+
+    def close(self) -> None:
+        """The search is over: no paused trial goes on."""
+        for record in list(self._ledger.records.values()):
+            if record.state == "paused":
+                self._ledger.append(End(trial=record.name, state="stopped"))

@@ -25,6 +25,7 @@ from search.records import (
     End,
     Event,
     History,
+    Promoted,
     Report,
     Retry,
     Session,
@@ -41,6 +42,7 @@ _EVENTS: dict[str, type[Event]] = {
     "suggested": Suggested,
     "report": Report,
     "decision": Decision,
+    "promoted": Promoted,
     "retry": Retry,
     "end": End,
 }

@@ -21,6 +21,7 @@ from search.records import (
     Decision,
     End,
     History,
+    Promoted,
     Report,
     Retry,
     Suggested,
@@ -73,6 +74,10 @@ class PlainLines:
                 self._print(f"{event.trial}  {retry_text(event, record)}")
             case End():
                 self._print(f"{event.trial}  {end_text(record)}")
+            case Promoted():
+                self._print(f"{event.trial}  goes on after epoch {record.epoch}")
+            case Decision(action="pause"):
+                self._print(f"{event.trial}  pauses")
             case Decision():
                 pass  # a stop is told by the end that follows
 
@@ -116,8 +121,8 @@ class LiveTable:
         ranked = leaderboard(list(self._records.values()))
         room = max(self._console.height - 6, 3)  # title, head, lines of the table and the line below it
         running = [record for record in ranked if record.state == "running"]
-        ended = [record for record in ranked if record.state != "running"]
-        shown = {record.name for record in [*running, *ended][:room]}
+        others = [record for record in ranked if record.state != "running"]
+        shown = {record.name for record in [*running, *others][:room]}
         table = trial_table("Trials, the best first", self._tasks, self._console.width)
         won = winner(ranked)
         for record in ranked:
@@ -155,9 +160,10 @@ def end_text(record: TrialRecord) -> str:
             return f"completed with epoch {record.epoch}"
         case "completed" if record.best:
             return f"completed, best {record.best.overall:.4f} in epoch {record.best.epoch}"
-        case "stopped" if record.best and record.decisions and record.decisions[-1].cutoff is not None:
-            cutoff = record.decisions[-1].cutoff
-            return f"stopped after epoch {record.epoch}: best {record.best.overall:.4f}, below {cutoff:.4f}"
+        case "stopped" if record.best:
+            cutoff = record.decisions[-1].cutoff if record.decisions else None
+            below = "" if cutoff is None else f", below {cutoff:.4f}"
+            return f"stopped after epoch {record.epoch}: best {record.best.overall:.4f}{below}"
         case "failed" if record.error:
             first_line = (record.error.message.splitlines() or [""])[0]
             return f"failed: {record.error.type}: {first_line}"
@@ -186,9 +192,9 @@ def summary(ranked: Sequence[TrialRecord], trials: int | None, epochs: int, elap
     if won and won.best and won.epochs is None:
         parts.append(f"best so far {won.best.overall:.4f} ({won.name})")
     states = Counter(record.state for record in ranked)
-    ended = ", ".join(f"{count} {state}" for state, count in states.items() if state != "running")
-    of_all = f"{len(ranked) - states['running']}" + (f" of {trials}" if trials is not None else "")
-    parts.append(f"{of_all} trials ended" + (f" ({ended})" if ended else ""))
+    others = ", ".join(f"{count} {state}" for state, count in states.items() if state != "running")
+    of_all = f"{sum(record.has_ended for record in ranked)}" + (f" of {trials}" if trials is not None else "")
+    parts.append(f"{of_all} trials ended" + (f" ({others})" if others else ""))
     left = seconds_left(ranked, trials, epochs, elapsed)
     parts.append(f"{clock(elapsed)} gone" + (f", about {clock(left)} left" if left is not None else ""))
     return " · ".join(parts)

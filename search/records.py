@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 EndState = Literal["completed", "stopped", "diverged", "failed"]
 """Reached its last epoch; ended early by the scheduler; left the finite numbers; raised an error or died too often."""
-State = Literal["running", "completed", "stopped", "diverged", "failed"]
-Action = Literal["continue", "stop"]
+State = Literal["running", "paused", "completed", "stopped", "diverged", "failed"]
+Action = Literal["continue", "pause", "stop"]
 Reason = Literal["died", "hung", "memory", "damaged"]
 """Its process died; made no progress and was killed; ran out of memory; found its last saved state damaged."""
 
@@ -154,10 +154,18 @@ class End:
     time: float = field(default_factory=time.time)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Promoted:
+    """A paused trial goes on from the last epoch that it saved."""
+
+    trial: str
+    time: float = field(default_factory=time.time)
+
+
 POINT = "point "
 """What the source of a trial begins with that is one of the space's POINTS."""
 
-TrialEvent = Suggested | Report | Decision | Retry | End
+TrialEvent = Suggested | Report | Decision | Promoted | Retry | End
 Event = Session | SessionEnd | TrialEvent
 
 
@@ -176,7 +184,7 @@ class TrialRecord:
     decisions: list[Decision] = field(default_factory=list)
     retries: list[Retry] = field(default_factory=list)
     state: State = "running"
-    """`running` also where the run itself was interrupted."""
+    """`running` also where the run itself was interrupted; `paused` where the trial can go on, and need not."""
     error: TrialError | None = None
 
     @property
@@ -188,6 +196,11 @@ class TrialRecord:
     def kept(self) -> Report | None:
         """The report of the epoch whose weights are the trial's; None before there is one."""
         return kept_of(self.reports, self.epochs)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it will report no more."""
+        return self.state not in ("running", "paused")
 
     @property
     def epoch(self) -> int:
@@ -214,6 +227,8 @@ class History:
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self.trials: dict[str, TrialRecord] = {}
         """By name, in the order of their suggestion."""
+        self.outcomes: list[Report | End] = []
+        """What trials have reported and how they ended, in the ledger's order."""
         self.last_trial: str | None = None
         """The one that the newest event on a trial is about."""
         self._last_time = 0.0
@@ -243,13 +258,19 @@ class History:
                 )
             case Report():
                 self.trials[event.trial].reports.append(event)
+                self.outcomes.append(event)
             case Decision():
                 self.trials[event.trial].decisions.append(event)
+                if event.action == "pause":
+                    self.trials[event.trial].state = "paused"
+            case Promoted():
+                self.trials[event.trial].state = "running"
             case Retry():
                 self.trials[event.trial].retries.append(event)
             case End():
                 self.trials[event.trial].state = event.state
                 self.trials[event.trial].error = event.error
+                self.outcomes.append(event)
         if isinstance(event, TrialEvent):
             self.last_trial = event.trial
         self._last_time = event.time
@@ -264,8 +285,13 @@ class History:
                 raise ValueError(f"trial {event.trial} is suggested twice")
         elif record is None:
             raise ValueError(f"trial {event.trial} was never suggested")
+        elif record.state == "paused":
+            if not isinstance(event, Promoted | End):
+                raise ValueError(f"trial {event.trial} is paused")
         elif record.state != "running":
             raise ValueError(f"trial {event.trial} has ended as {record.state}")
+        elif isinstance(event, Promoted):
+            raise ValueError(f"trial {event.trial} goes on without having been paused")
         elif isinstance(event, Report) and event.epoch != record.epoch + 1:
             raise ValueError(f"trial {event.trial} reports epoch {event.epoch} after epoch {record.epoch}")
 

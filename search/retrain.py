@@ -25,9 +25,11 @@ from search.job import Job, key_of
 from search.ledger import Ledger, read_ledger, set_aside_damage
 from search.ledger_searcher import LedgerSearcher
 from search.lock import locked
+from search.policy.rungs import Rungs
 from search.records import Suggested, TrialRecord
 from search.resources import local_machine, share, share_again
 from search.run_folder import RunFolder
+from search.strategy import Strategy
 
 
 def retrain(
@@ -108,13 +110,13 @@ def _train(
     if address is None:
         stack.enter_context(cluster.started(machine))
     new = sum(key not in _newest(ledger.records) for key in jobs)
-    info = replace(asked, trials=len(ledger.records) + new, budget=None, early_stopping=False)
+    info = replace(asked, trials=len(ledger.records) + new, budget=None)
     console.print(f"Training {len(left)} configurations: {shares}", highlight=False)
 
-    def searcher(ledger: Ledger, halt: Halt) -> ListSearcher:
-        return ListSearcher(list(jobs.values()), letter, ledger, halt)
+    def strategy(ledger: Ledger, halt: Halt) -> Strategy:
+        return ListSearcher(list(jobs.values()), letter, ledger, halt), Rungs(info.epochs, early_stopping=False)
 
-    if carry_on(folder, info, ledger, searcher, tokens, encoder, shares, console) is not None:
+    if carry_on(folder, info, ledger, strategy, tokens, encoder, shares, console) is not None:
         raise KeyboardInterrupt
 
 

@@ -80,6 +80,8 @@ class RunInfo:
     """The most epochs a trial may take."""
     epoch_examples: int
     """Training examples in an epoch."""
+    search: str
+    """How trials are chosen: see --search."""
     early_stopping: bool
     """Whether weak trials were stopped before their last epoch."""
     seed: int

@@ -11,6 +11,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from model.errors import UserError
 from search.failures import death, ran_out_of_memory
 from search.halt import Halt
 from search.judge import Judge
@@ -32,15 +33,15 @@ class JudgedTrials(FIFOScheduler):
         self._on_restart(trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Ray's question after each epoch: go on, or stop?"""
+        """Ray's question after each epoch: go on, or stop? To Ray a paused trial has ended: it goes on as another."""
         self._hung.pop(trial.config["trial"], None)  # it was slow
         try:
             action = self._action(result["outcome"])
             self._on_restart(trial)
-        except OSError as error:  # from the ledger: nothing may happen that it does not know of
-            self._halt.for_error(error)
+        except (OSError, UserError) as error:  # from the ledger: nothing may happen that it does not know of
+            self._halt.for_error(error)  # or from the space, which breaks in a draw
             return TrialScheduler.NOOP
-        return TrialScheduler.STOP if action == "stop" else TrialScheduler.CONTINUE
+        return TrialScheduler.CONTINUE if action == "continue" else TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """A trial's process died."""

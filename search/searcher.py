@@ -1,4 +1,4 @@
-"""Optuna behind Ray Tune's Searcher: the space's POINTS first, then TPE, told the truth about every trial.
+"""Optuna behind Ray Tune's Searcher: the space's POINTS first, then a sampler's draws, told the truth about each trial.
 
 Ray's own OptunaSearch tells the last score of a stopped trial as that of a complete one, ignores a seed beside a
 sampler and enqueues its first points anew at every restart. Here each trial ends in Optuna as it ended in the ledger:
@@ -16,11 +16,12 @@ the trial's number: the same trials told in the same order suggest the same one,
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 import optuna
 from optuna.distributions import distribution_to_json, json_to_distribution
-from optuna.samplers import RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
 from model.errors import UserError
@@ -34,6 +35,8 @@ from search.space import Space, quiet_optuna
 STARTUP_TRIALS = 7
 """Trials before TPE learns from them, POINTS among them: those are better informed than random draws, of which Optuna
 by itself would wait for 10, half of a small search."""
+SamplerFor = Callable[[int], BaseSampler]
+"""Makes the sampler of one draw alone from its seed."""
 _POINT = "point"
 """The user attribute of an Optuna trial that names the point it was enqueued as."""
 
@@ -43,11 +46,22 @@ class OptunaSearcher(LedgerSearcher):
     number. Those that the ledger has, and that have not ended, come first: they go on where they were."""
 
     def __init__(
-        self, space: Space, problem: Problem, ledger: Ledger, halt: Halt, *, trials: int | None, seed: int
+        self,
+        space: Space,
+        problem: Problem,
+        ledger: Ledger,
+        halt: Halt,
+        sampler: SamplerFor,
+        *,
+        source: str,
+        trials: int | None,
+        seed: int,
     ) -> None:
         super().__init__(ledger, halt)
         self._space = space
         self._problem = problem
+        self._sampler = sampler
+        self._source = source
         self._trials = trials
         self._seed = seed
         self._live: dict[str, optuna.Trial] = {}
@@ -72,7 +86,7 @@ class OptunaSearcher(LedgerSearcher):
         """A new trial, in the ledger; None where the space or the ledger's disk is at its end."""
         number = len(self._ledger.records)
         with quiet_optuna():
-            self.study.sampler = new_sampler(self._seed, number)
+            self.study.sampler = self._sampler(_seed(self._seed, number))
             trial = self.study.ask()
             try:
                 config = self._space.draw(trial, self._problem)
@@ -83,7 +97,7 @@ class OptunaSearcher(LedgerSearcher):
         point = trial.user_attrs.get(_POINT)
         suggested = Suggested(
             trial=f"t{number + 1:03d}",
-            source="tpe" if point is None else _source(point),
+            source=self._source if point is None else _source(point),
             params=trial.params,
             distributions={n: json.loads(distribution_to_json(d)) for n, d in trial.distributions.items()},
             config=config.to_dict(),
@@ -112,8 +126,13 @@ class OptunaSearcher(LedgerSearcher):
             self._live[record.name] = trial
 
 
-def new_sampler(seed: int, number: int) -> TPESampler:
-    """The sampler of trial `number` (from 0) alone. Must be made without Optuna's warnings: `group` is experimental."""
+def random(seed: int) -> RandomSampler:
+    """Draws that learn nothing."""
+    return RandomSampler(seed=seed)
+
+
+def tpe(seed: int) -> TPESampler:
+    """Tree-structured Parzen estimators. Must be made without Optuna's warnings: `group` is experimental."""
     # Multivariate, since learning rates, depth and batch size depend on each other; grouped, since a space's parameters
     # are conditional; with the constant liar, since several trials are asked for before the first is told.
     return TPESampler(
@@ -121,7 +140,7 @@ def new_sampler(seed: int, number: int) -> TPESampler:
         multivariate=True,
         group=True,
         constant_liar=True,
-        seed=int(np.random.SeedSequence([seed, number]).generate_state(1)[0]),
+        seed=seed,
     )
 
 
@@ -140,6 +159,11 @@ def tell(study: optuna.Study, trial: optuna.Trial, record: TrialRecord) -> None:
             study.tell(trial, state=TrialState.FAIL)
         case "running":
             pass  # the run was interrupted: the trial has not ended
+
+
+def _seed(seed: int, number: int) -> int:
+    """Of the draw of trial `number`, from 0 on, alone."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
 def _source(point: str) -> str:

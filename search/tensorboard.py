@@ -17,7 +17,7 @@ from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportAt
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import hparams, scalar
 
-from search.records import Decision, End, History, Report, Retry, Suggested, TrialEvent, TrialRecord, best_of
+from search.records import Decision, End, History, Promoted, Report, Retry, Suggested, TrialEvent, TrialRecord, best_of
 from search.run_folder import RunFolder
 
 
@@ -32,13 +32,13 @@ class TensorBoard:
         """Writes anew what a driver that was killed may have left unwritten: the files of trials that have not ended,
         and of the one that the ledger's newest line on a trial is about."""
         for record in history.trials.values():
-            if record.state == "running" or record.name == history.last_trial:
+            if not record.has_ended or record.name == history.last_trial:
                 for path in self._run.trial(record.name).glob("events.out.tfevents.*"):
                     path.unlink()
                 self._begin(record)
                 for number, report in enumerate(record.reports, 1):
                     self._report(record, report, best_of(record.reports[:number]))
-                if record.state != "running":
+                if record.has_ended:
                     self._end(record.name)
 
     def __call__(self, event: TrialEvent, record: TrialRecord) -> None:
@@ -49,7 +49,7 @@ class TensorBoard:
                 self._report(record, event, best_of(record.reports))
             case End():
                 self._end(event.trial)
-            case Decision() | Retry():
+            case Decision() | Promoted() | Retry():
                 pass
 
     def _begin(self, record: TrialRecord) -> None:

@@ -150,7 +150,7 @@ def _kept_model(
 
 def _unfinished(info: RunInfo, records: Sequence[TrialRecord]) -> str | None:
     """How far a run has come that has not done all that was asked; whether it still runs, its files do not say."""
-    ended = sum(record.state != "running" for record in records)
+    ended = sum(record.has_ended for record in records)
     if ended < (info.trials or len(records)):
         return f"{ended} of {info.trials or len(records)} trials ended"
     return None

@@ -68,7 +68,7 @@ def _of_search(records: Sequence[TrialRecord], won: TrialRecord, measured: Seque
 
 def _judged(records: Sequence[TrialRecord]) -> int:
     """Trials that importance is measured on."""
-    return sum(record.state in ("completed", "stopped", "diverged") for record in records)
+    return sum(record.state in ("completed", "stopped", "paused", "diverged") for record in records)
 
 
 def _telling(fit: Sequence[TrialRecord], measured: Sequence[Importance]) -> list[str]:

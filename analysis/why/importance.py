@@ -79,7 +79,9 @@ def importances(records: Sequence[TrialRecord]) -> list[Importance]:
     diverged trials are among those that the best are held against, which needs no score of theirs. Where only survivors
     were, whatever the scheduler weeds out early would look unimportant. Running and failed trials are left out.
     """
-    judged = [record for record in leaderboard(records) if record.state in ("completed", "stopped", "diverged")]
+    judged = [
+        record for record in leaderboard(records) if record.state in ("completed", "stopped", "paused", "diverged")
+    ]
     completed = [record.name for record in judged if record.state == "completed"]
     best = set(completed[: max(LEAST_BEST, math.ceil(BEST_SHARE * len(judged)))])
     drawn = sorted({param for record in judged for param in record.params})

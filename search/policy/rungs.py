@@ -3,7 +3,7 @@
 At epochs 2, 6, 18, ... a trial goes on only if the best overall it has reached is in the top third of what the trials
 before it had reached there (Algorithm 2's promotion, turned round: Ray Tune's ASHA stops where the paper pauses).
 
-Pure bookkeeping, a function of the ledger: a resumed run decides as it would have.
+Pure bookkeeping, a function of the ledger's records: a resumed run decides as it would have.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import count, takewhile
 
 import numpy as np
 
-from search.records import Decision, TrialRecord, is_fit
+from search.records import Decision, Report, TrialRecord, is_fit
 
 GRACE = 2
 """Epochs that every trial gets."""
@@ -21,22 +21,21 @@ REDUCTION_FACTOR = 3
 
 
 class Rungs:
-    """What trials had reached at each rung. Without `early_stopping` there is none, and every trial goes on."""
+    """What trials had reached at each rung, those of `records` to begin with. Without `early_stopping` there is none,
+    and every trial goes on."""
 
-    def __init__(self, epochs: int, *, early_stopping: bool) -> None:
+    def __init__(self, epochs: int, *, early_stopping: bool, records: Iterable[TrialRecord] = ()) -> None:
         milestones = takewhile(lambda epoch: epoch < epochs, (GRACE * REDUCTION_FACTOR**k for k in count()))
         self._reached: dict[int, dict[str, float]] = {epoch: {} for epoch in milestones} if early_stopping else {}
-
-    def replay(self, records: Iterable[TrialRecord]) -> None:
-        """Takes up the decisions of a run so far."""
         for record in records:
             if is_fit(record):
                 for decision in record.decisions:
                     if decision.rung in self._reached:
                         self._reached[decision.rung][record.name] = record.reports[decision.epoch - 1].best
 
-    def decide(self, trial: str, epoch: int, best: float) -> Decision:
-        """What becomes of a trial that has reached `best` after `epoch` epochs."""
+    def decide(self, report: Report) -> Decision:
+        """What becomes of a trial after a report, which is not its last."""
+        trial, epoch, best = report.trial, report.epoch, report.best
         if epoch not in self._reached:
             return Decision(trial=trial, epoch=epoch, action="continue", rung=None, cutoff=None)
         others = self._reached[epoch]
@@ -49,3 +48,7 @@ class Rungs:
         """As if the trial had not been: it diverged or failed, and what it had reached says nothing."""
         for others in self._reached.values():
             others.pop(trial, None)
+
+    def surplus(self) -> list[str]:
+        """None: it never pauses a trial."""
+        return []

@@ -1,0 +1,87 @@
+"""Drawn parameters as columns of numbers, such that two configurations lie as far apart as they differ.
+
+A number is put on 0 to 1 by its range, on a logarithmic scale where it was drawn on one. A choice gets a column for
+each of its values, the squared distance of two being 1. A parameter that only some configurations have is in the middle
+for the others, and has one column more that tells so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+Numeric = FloatDistribution | IntDistribution
+
+
+class Drawn(Protocol):
+    """A configuration."""
+
+    @property
+    def params(self) -> Mapping[str, Any]: ...
+    @property
+    def distributions(self) -> Mapping[str, BaseDistribution]:
+        """What each parameter was drawn from."""
+        ...
+
+
+class Encoding:
+    """Columns for all parameters that occur in what was drawn."""
+
+    def __init__(self, drawn: Sequence[Drawn]) -> None:
+        self._ranges: dict[str, BaseDistribution] = {}
+        for one in drawn:
+            for name, distribution in one.distributions.items():
+                known = self._ranges.get(name)
+                if known is None:
+                    self._ranges[name] = distribution
+                elif known is not distribution:
+                    self._ranges[name] = _widened(known, distribution)
+        owner = [j for j, d in enumerate(self._ranges.values()) for _ in range(_columns(d))]
+        self.owner = np.array(owner, dtype=np.int64)
+        """Which parameter each column belongs to, by its place in `names`."""
+
+    @property
+    def names(self) -> list[str]:
+        """The parameters."""
+        return list(self._ranges)
+
+    def __call__(self, drawn: Sequence[Drawn]) -> np.ndarray:
+        """(configurations, columns)"""
+        encoded = np.zeros((len(drawn), len(self.owner)))
+        column = 0
+        for name, known in self._ranges.items():
+            if isinstance(known, CategoricalDistribution):
+                for row, one in enumerate(drawn):
+                    if name in one.params:
+                        encoded[row, column + known.choices.index(one.params[name])] = math.sqrt(0.5)
+            else:
+                assert isinstance(known, Numeric)
+                for row, one in enumerate(drawn):
+                    encoded[row, column] = _on_range(known, one.params[name]) if name in one.params else 0.5
+                    encoded[row, column + 1] = 0.5 * (name in one.params)
+            column += _columns(known)
+        return encoded
+
+
+def _columns(distribution: BaseDistribution) -> int:
+    return len(distribution.choices) if isinstance(distribution, CategoricalDistribution) else 2
+
+
+def _on_range(distribution: Numeric, value: float) -> float:
+    low, high = distribution.low, distribution.high
+    if distribution.log:
+        low, high, value = math.log(low), math.log(high), math.log(value)
+    return (value - low) / (high - low) if high > low else 0.5
+
+
+def _widened(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
+    """Of both ranges: that of a number may differ between draws."""
+    if isinstance(one, CategoricalDistribution) or one == other:
+        return one
+    assert isinstance(one, Numeric)
+    assert isinstance(other, Numeric)
+    return type(one)(min(one.low, other.low), max(one.high, other.high), log=one.log)  # type: ignore[arg-type]

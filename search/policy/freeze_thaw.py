@@ -1,0 +1,255 @@
+"""Which trial gets the next epochs: a new one, one that was paused, or the one that has them now.
+
+Freeze-Thaw (Swersky, Snoek and Adams 2014) on ranks. At epochs 2, 4, 8, ... a trial comes to a milestone. There, and
+wherever a place for a trial is empty, all that could be done next is compared: going on with this trial, going on with
+one of the paused ones, beginning a fresh draw from the space or a neighbour of the best trials. The one with the
+highest expected improvement has its turn, to its next milestone; a trial that comes to its milestone and is not the
+one is paused.
+
+- Scores enter as normal quantiles of their ranks among all that is learned from, so neither their scale nor an outlier
+  matters. A diverged trial ranks behind all.
+- What is improved on is the best score so far, and the improvement is expected a random number of epochs ahead, the
+  same for all that are compared, its logarithm uniform (Rakotoarison et al. 2024, https://arxiv.org/abs/2404.16795,
+  section 4.2): some choices are made for the next epochs, some for the end.
+- A trial that runs counts as if it had reached what is expected of it.
+- Among equals, those with at least half of the highest expected improvement, the cheapest in seconds is taken.
+- KEPT trials can be paused at a time, since each has its state on disk; the least promising one beyond is stopped.
+- When all trials have begun, the best one goes on to its end, and so does each that has a chance of HOPE to beat it.
+
+The space's POINTS come first, and random draws up to STARTUP trials in all.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from optuna.distributions import json_to_distribution
+from scipy.special import ndtr, ndtri
+
+from search.policy.candidates import Candidate, Candidates
+from search.policy.curves import Curves
+from search.policy.forecast import Curve, Forecaster
+from search.records import POINT, Action, Decision, History, Report, State
+
+STARTUP = 6
+"""Trials before there is anything to be learned from them,"""
+LEAST = 3
+"""and so many must have told something."""
+GRACE = 2
+"""The first milestone: a trial's first epoch says little of its last."""
+FACTOR = 2
+"""Between a milestone and the next."""
+KEPT = 8
+"""Paused trials that can still go on."""
+HOPE = 0.05
+"""Chance to end as the best."""
+EQUAL = 0.5
+"""Of the highest expected improvement."""
+PARENTS = 4
+"""The best trials, around which neighbours are drawn."""
+
+
+def milestones(epochs: int) -> list[int]:
+    """Epochs after which a trial may be paused, and the last one."""
+    found, epoch = [], GRACE
+    while epoch < epochs:
+        found.append(epoch)
+        epoch *= FACTOR
+    return [*found, epochs]
+
+
+@dataclass(frozen=True)
+class Option:
+    """Something that can be done next."""
+
+    trial: str | None
+    """Who goes on; None for a new trial."""
+    candidate: Candidate
+    """Its configuration."""
+    source: str = ""
+    """Who proposed a new one."""
+
+
+class FreezeThaw:
+    """The policy, over a ledger's history, which it reads and does not write: a search that is resumed with the same
+    history makes the same choices."""
+
+    def __init__(
+        self,
+        candidates: Candidates,
+        history: History,
+        *,
+        epochs: int,
+        trials: int | None,
+        seed: int,
+        early_stopping: bool,
+    ) -> None:
+        self._history = history
+        self._epochs = epochs
+        self._milestones = milestones(epochs) if early_stopping else [epochs]
+        self._trials = trials
+        self._seed = seed
+        self._candidates = candidates
+        self._forecaster = Forecaster(epochs)
+        self._curves = Curves(self._milestones)
+        self._drawn: dict[str, Candidate] = {}
+        """Every trial's configuration."""
+        self._sources = set[str]()
+        self._tried = set[str]()
+        self._heard = 0
+        """Outcomes that were taken up."""
+        self._promised: list[Option] = []
+        """Chosen, and not begun yet."""
+        self._in_vain: object = None
+        """When nothing was found to be worth a place: it will be found again as long as that is so."""
+        self._promise: dict[str, float] = {}
+        """Of paused trials, the logarithm of the improvement that was expected of each when it was last compared."""
+
+    def decide(self, report: Report) -> Decision:
+        """What becomes of a trial after a report, which is not its last."""
+        if report.epoch not in self._milestones:
+            return Decision(trial=report.trial, epoch=report.epoch, action="continue", rung=None, cutoff=None)
+        chosen = self._choose(pausing=report.trial)
+        action: Action = "stop" if chosen is None else "continue" if chosen.trial == report.trial else "pause"
+        if chosen is not None and action == "pause":
+            self._promised.append(chosen)
+        return Decision(trial=report.trial, epoch=report.epoch, action=action, rung=report.epoch, cutoff=None)
+
+    def has_more(self) -> bool:
+        """Whether there is anything that is worth an empty place."""
+        self._catch_up()
+        if self._promised or self._may_begin():
+            return True
+        asked = (self._heard, len(self._drawn), tuple(self._waiting()))
+        if asked != self._in_vain and (chosen := self._choose()) is not None:
+            self._promised.append(chosen)
+            return True
+        self._in_vain = asked
+        return False
+
+    def next(self) -> Option | None:
+        """What an empty place is to be used for. None: nothing is worth it."""
+        return self._promised.pop(0) if self._promised else self._choose()
+
+    def forget(self, trial: str) -> None:
+        """Nothing to do: the history tells who diverged or failed."""
+
+    def surplus(self) -> list[str]:
+        """Paused trials that are to be stopped, since there is room for KEPT only."""
+        paused = [name for name in self._waiting() if name in self._promise]
+        return sorted(paused, key=self._promise.__getitem__)[: max(0, len(paused) - KEPT)]
+
+    def _choose(self, pausing: str | None = None) -> Option | None:
+        """The best of all that can be done next, the trial `pausing` being at a milestone."""
+        self._catch_up()
+        may_begin = self._may_begin()
+        if may_begin and (point := self._point()):
+            return point
+        if may_begin and (self._begun() < STARTUP or len(self._curves) < LEAST):
+            return Option(None, self._candidates.fresh(self._begun())[-1], "random")
+        waiting = [*self._waiting(), *([pausing] if pausing else [])]
+        options = [Option(name, self._drawn[name]) for name in waiting]
+        if may_begin:
+            options += self._new()
+        return self._best_of(options, pausing, may_begin) if options else None
+
+    def _begun(self) -> int:
+        return len(self._drawn) + sum(option.trial is None for option in self._promised)
+
+    def _may_begin(self) -> bool:
+        return self._trials is None or self._begun() < self._trials
+
+    def _point(self) -> Option | None:
+        """The first of the space's POINTS that has not begun."""
+        sources = self._sources | {option.source for option in self._promised}
+        for name in self._candidates.points:
+            if f"{POINT}{name}" not in sources:
+                return Option(None, self._candidates.point(name), f"{POINT}{name}")
+        return None
+
+    def _new(self) -> list[Option]:
+        """Configurations that were not tried."""
+        parents = [self._drawn[name].params for name in self._curves.best(PARENTS)]
+        tried = self._tried | {_key(option.candidate) for option in self._promised}
+        return [
+            Option(None, candidate, "surrogate")
+            for candidate in [*self._candidates.fresh(self._begun()), *self._candidates.near(parents, self._heard)]
+            if _key(candidate) not in tried
+        ]
+
+    def _best_of(self, options: Sequence[Option], pausing: str | None, may_begin: bool) -> Option | None:
+        """None, where no new trial may begin, if none of `options` has any hope."""
+        running = [Curve(self._drawn[name], name) for name in self._in_state("running") if name != pausing]
+        promised = [Curve(option.candidate, option.trial) for option in self._promised]
+        busy = [(curve, self._next_milestone(curve.trial)) for curve in [*running, *promised]]
+        asked = [Curve(option.candidate, option.trial) for option in options]
+        forecast = self._forecaster.forecast(self._curves, self._drawn, busy, asked)
+        epochs = np.array([self._epoch(option.trial) for option in options])
+        ahead = math.ceil(self._epochs ** self._generator().random()) if may_begin else self._epochs
+        mean, deviation = forecast.scores(np.minimum(epochs + ahead, self._epochs).astype(np.float64))
+        above = (mean - forecast.top) / deviation
+        promise = np.log(deviation) + _log_improvement(above)
+        for option, value in zip(options, promise.tolist(), strict=True):
+            if option.trial is not None:
+                self._promise[option.trial] = value
+        if not may_begin:
+            leader = self._curves.best(1)
+            hopeless = (above < ndtri(HOPE)) & np.array([option.trial not in leader for option in options])
+            if hopeless.all():
+                return None
+            promise[hopeless] = -np.inf
+        equal = np.flatnonzero(promise >= promise.max() + math.log(EQUAL)).tolist()
+        costs = forecast.seconds * (np.array([self._next_milestone(option.trial) for option in options]) - epochs)
+        return options[min(equal, key=lambda place: (costs[place], -promise[place]))]
+
+    def _catch_up(self) -> None:
+        """Takes up what the history has that is new."""
+        for record in islice(self._history.trials.values(), len(self._drawn), None):
+            distributions = {n: json_to_distribution(json.dumps(d)) for n, d in record.distributions.items()}
+            self._drawn[record.name] = candidate = Candidate(record.params, distributions, record.config)
+            self._sources.add(record.source)
+            self._tried.add(_key(candidate))
+        due: Curves | None = None
+        for outcome in islice(self._history.outcomes, self._heard, None):
+            self._curves.add(outcome)
+            if self._forecaster.is_due(self._curves):
+                due = copy.deepcopy(self._curves)
+        self._heard = len(self._history.outcomes)
+        if due is not None:
+            self._forecaster.fit(due, self._drawn)
+
+    def _waiting(self) -> list[str]:
+        """Trials that are paused and that nobody was promised to."""
+        promised = {option.trial for option in self._promised}
+        return [name for name in self._in_state("paused") if name not in promised]
+
+    def _in_state(self, state: State) -> list[str]:
+        return [record.name for record in self._history.trials.values() if record.state == state]
+
+    def _epoch(self, trial: str | None) -> int:
+        return 0 if trial is None else self._history.trials[trial].epoch
+
+    def _next_milestone(self, trial: str | None) -> int:
+        return next(milestone for milestone in self._milestones if milestone > self._epoch(trial))
+
+    def _generator(self) -> np.random.Generator:
+        """Another one for each choice."""
+        return np.random.default_rng([self._seed, 2, self._heard, len(self._drawn), len(self._promised)])
+
+
+def _log_improvement(above: np.ndarray) -> np.ndarray:
+    """The logarithm of the improvement to be expected of a standard normal score over one that lies `above` below its
+    mean."""
+    direct = above * ndtr(above) + np.exp(-0.5 * above**2) / math.sqrt(2 * math.pi)
+    tail = -0.5 * above**2 - 0.5 * math.log(2 * math.pi) - 2 * np.log(np.maximum(-above, 1.0))
+    return np.where(above > -5, np.log(np.maximum(direct, 1e-300)), tail)
+
+
+def _key(candidate: Candidate) -> str:
+    return json.dumps(dict(candidate.params), sort_keys=True)

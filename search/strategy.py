@@ -1,0 +1,43 @@
+"""What `--search` stands for: who suggests trials, and who decides how far they go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from model.problem import Problem
+from search.freeze_thaw_searcher import FreezeThawSearcher
+from search.halt import Halt
+from search.judge import Decider
+from search.ledger import Ledger
+from search.ledger_searcher import LedgerSearcher
+from search.policy.candidates import Candidates
+from search.policy.freeze_thaw import FreezeThaw
+from search.policy.rungs import Rungs
+from search.searcher import OptunaSearcher, SamplerFor, random, tpe
+from search.space import Space
+
+Strategy = tuple[LedgerSearcher, Decider]
+SAMPLERS: Mapping[str, SamplerFor] = {"tpe": tpe, "random": random}
+
+
+def strategy_of(
+    name: str,
+    space: Space,
+    problem: Problem,
+    ledger: Ledger,
+    halt: Halt,
+    *,
+    epochs: int,
+    trials: int | None,
+    seed: int,
+    early_stopping: bool,
+) -> Strategy:
+    """The one called `name`, for trials of at most `epochs` epochs, `trials` in all, if that is a number."""
+    if name == "freeze-thaw":
+        candidates = Candidates(space, problem, seed=seed)
+        policy = FreezeThaw(
+            candidates, ledger.history, epochs=epochs, trials=trials, seed=seed, early_stopping=early_stopping
+        )
+        return FreezeThawSearcher(policy, ledger, halt), policy
+    searcher = OptunaSearcher(space, problem, ledger, halt, SAMPLERS[name], source=name, trials=trials, seed=seed)
+    return searcher, Rungs(epochs, early_stopping=early_stopping, records=ledger.records.values())
