@@ -1,9 +1,10 @@
-"""A run for other tools: python -m analysis.export [RUN] --optuna study.db --csv trials.csv"""
+"""A run for other tools: python -m analysis.export [RUN] --optuna study.db --csv trials.csv --curves curves.npz"""
 
 from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import optuna
 import tyro
 from optuna.distributions import json_to_distribution
@@ -46,6 +48,9 @@ class Arguments:
     studies."""
     csv: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """A table, one row a trial."""
+    curves: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Learning curves of the trials that were not stopped early, in NumPy's .npz: what ways to search are compared on
+    by `python -m benchmarks.search_efficiency --tables FOLDER`. A run with --no-early-stopping has those of all."""
     runs_dir: Path = Path("runs")
     """Where the runs lie."""
 
@@ -53,13 +58,17 @@ class Arguments:
 def main(argv: list[str] | None = None) -> None:
     arguments = tyro.cli(Arguments, args=argv, prog="python -m analysis.export", config=(tyro.conf.FlagCreatePairsOff,))
     with reported():
-        if arguments.optuna is None and arguments.csv is None:
-            raise UserError("nothing to write: give --optuna FILE, --csv FILE or both")
+        if arguments.optuna is None and arguments.csv is None and arguments.curves is None:
+            raise UserError("nothing to write: give --optuna FILE, --csv FILE, --curves FILE or more than one of them")
         run = open_run(arguments.runs_dir, arguments.run) if arguments.run else newest_run(arguments.runs_dir)
         console = make_console()
         if arguments.csv is not None:
             count = write_csv(run, arguments.csv)
             console.print(f"{arguments.csv}: {count} trials", soft_wrap=True, highlight=False, markup=False)
+        if arguments.curves is not None:
+            count, others = write_curves(run, arguments.curves)
+            text = f"{arguments.curves}: {count} trials, without {others} that were stopped early, failed or still run"
+            console.print(text, soft_wrap=True, highlight=False, markup=False)
         if arguments.optuna is not None:
             count = write_study(run, arguments.optuna)
             text = f"{arguments.optuna}: study {run.name}, {count} trials; optuna-dashboard {arguments.optuna} shows it"
@@ -106,6 +115,42 @@ def _row(record: TrialRecord) -> dict[str, Any]:
 
 def _params_of(records: Sequence[TrialRecord]) -> list[str]:
     return sorted({f"params.{param}" for record in records for param in record.params})
+
+
+# Learning curves -----------------------------------------------------------------------------------------------------
+
+
+def write_curves(run: RunFolder, path: Path) -> tuple[int, int]:
+    """Writes `hyperparameters` (the parameters' names), `configs` (n, names) and `valid_loss` (n, epochs): 1 - overall
+    on dev, NaN once a trial diverged. A choice is the number of its place among the parameter's choices; what a trial
+    has no value of is NaN. How many trials there are, and how many others. Raises UserError where there are fewer than
+    two, and where the file exists."""
+    records, epochs = run.trials(), run.info().epochs
+    whole = [record for record in records if record.state in ("completed", "diverged")]
+    if len(whole) < 2:
+        raise UserError(
+            f"--curves {path}: {run.name} has {len(whole)} trials that were not stopped early, and 2 are needed; "
+            "search with --no-early-stopping"
+        )
+    names = sorted({param for record in whole for param in record.params})
+    losses = np.full((len(whole), epochs), np.nan, dtype=np.float32)
+    for row, record in zip(losses, whole, strict=True):
+        row[: record.epoch] = [1 - report.overall for report in record.reports]
+    configs = [[_number(record, name) for name in names] for record in whole]
+    try:
+        with path.open("xb") as file:
+            np.savez_compressed(file, hyperparameters=names, configs=np.array(configs), valid_loss=losses)
+    except FileExistsError:
+        raise UserError(f"--curves {path}: exists; name another file") from None
+    except OSError as error:
+        raise UserError(f"--curves {path}: can't be written ({error.strerror})") from None
+    return len(whole), len(records) - len(whole)
+
+
+def _number(record: TrialRecord, name: str) -> float:
+    if name not in record.params:
+        return math.nan
+    return json_to_distribution(json.dumps(record.distributions[name])).to_internal_repr(record.params[name])
 
 
 # A study -------------------------------------------------------------------------------------------------------------

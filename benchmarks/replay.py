@@ -65,7 +65,8 @@ class Rows:
 
 
 def read_table(path: Path) -> Table:
-    """Reads `hyperparameters` (names), `configs` (n, names) and `valid_loss` (n, epochs; lower is better)."""
+    """Reads `hyperparameters` (names), `configs` (n, names; NaN where a row has no value of one, which puts it in the
+    middle) and `valid_loss` (n, epochs; lower is better, not finite once it diverged)."""
     try:
         with np.load(path, allow_pickle=False) as file:
             names, configs, losses = (file[key] for key in ("hyperparameters", "configs", "valid_loss"))
@@ -75,7 +76,8 @@ def read_table(path: Path) -> Table:
         raise UserError(
             f"{path}: not a table of curves: configs {configs.shape}, valid_loss {losses.shape}, {len(names)} names"
         )
-    places = (rankdata(configs, axis=0) - 0.5) / len(configs)
+    ranks = rankdata(configs, axis=0, nan_policy="omit")
+    places = np.nan_to_num((ranks - 0.5) / np.isfinite(configs).sum(0), nan=0.5)
     scores = np.where(np.isfinite(losses), -losses.astype(np.float64), -np.inf)
     return Table(path.stem, places, scores)
 
