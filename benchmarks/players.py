@@ -17,7 +17,7 @@ import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import BaseTrial, FrozenTrial, TrialState
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
@@ -32,6 +32,7 @@ from search.judge import Decider, Judge
 from search.ledger import Ledger
 from search.ledger_searcher import LedgerSearcher
 from search.policy.candidates import Candidate, Candidates
+from search.policy.drawing import Drawing
 from search.policy.freeze_thaw import FreezeThaw
 from search.policy.rungs import Rungs
 from search.records import End, Report
@@ -122,7 +123,7 @@ class Ours:
         del self._trials[name]
         return False
 
-    def _draw(self, trial: optuna.Trial, problem: Problem) -> TrialConfig:
+    def _draw(self, trial: BaseTrial, problem: Problem) -> TrialConfig:
         for axis in self._axes:
             trial.suggest_float(axis, 0.0, 1.0)
         return _ANY
@@ -147,8 +148,8 @@ class _RowCandidates(Candidates):
         super().__init__(space, _PROBLEM, seed=seed)
         self._rows = rows
 
-    def drawn(self, study: Study) -> Candidate:
-        candidate = super().drawn(study)
+    def drawn(self, drawing: Drawing) -> Candidate:
+        candidate = super().drawn(drawing)
         place = self._rows.next_to(np.array(list(candidate.params.values())))
         return replace(candidate, params=dict(zip(candidate.params, place.tolist(), strict=True)))
 

@@ -32,7 +32,7 @@ from model.errors import UserError, reported
 
 BASE = "Ray Tune: ASHA, OptunaSearch"
 """The others are compared with it."""
-BUDGETS = (100, 200, 400, 800)
+BUDGETS = (50, 100, 200, 400)
 """Epochs at which a search's best is looked at."""
 RESAMPLES = 2000
 

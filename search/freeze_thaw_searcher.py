@@ -50,7 +50,7 @@ class FreezeThawSearcher(LedgerSearcher):
             source=option.source,
             params=new.params,
             distributions={n: json.loads(distribution_to_json(d)) for n, d in new.distributions.items()},
-            config=new.config,
+            config=new.config.to_dict(),
         )
         self._ledger.append(suggested)
         return suggested.trial

@@ -24,6 +24,7 @@ from typing import Any, cast
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import RandomSampler
+from optuna.trial import BaseTrial
 
 from model.config import TrialConfig
 from model.errors import UserError
@@ -42,7 +43,7 @@ class Space:
     function: Callable[[Any, Problem], TrialConfig]
     points: Mapping[str, Mapping[str, Any]]
 
-    def draw(self, trial: optuna.Trial, problem: Problem) -> TrialConfig:
+    def draw(self, trial: BaseTrial, problem: Problem) -> TrialConfig:
         """The configuration that `trial` stands for, checked against `problem`."""
         try:
             config = self.function(trial, problem)
@@ -217,7 +218,7 @@ def _explain(error: Exception) -> str:
     return str(error)
 
 
-def _drawn(trial: optuna.Trial) -> str:
+def _drawn(trial: BaseTrial) -> str:
     drawn = ", ".join(f"{name} = {value!r}" for name, value in trial.params.items())
     return f" (drawn: {drawn})" if drawn else ""
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -17,15 +18,13 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 Numeric = FloatDistribution | IntDistribution
 
 
-class Drawn(Protocol):
-    """A configuration."""
+@dataclass(frozen=True)
+class Drawn:
+    """A configuration's parameters."""
 
-    @property
-    def params(self) -> Mapping[str, Any]: ...
-    @property
-    def distributions(self) -> Mapping[str, BaseDistribution]:
-        """What each parameter was drawn from."""
-        ...
+    params: Mapping[str, Any]
+    distributions: Mapping[str, BaseDistribution]
+    """What each was drawn from."""
 
 
 class Encoding:

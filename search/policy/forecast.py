@@ -10,9 +10,8 @@ from itertools import count
 
 import numpy as np
 
-from search.policy.candidates import Candidate
 from search.policy.curves import Curves
-from search.policy.encoding import Encoding
+from search.policy.encoding import Drawn, Encoding
 from search.policy.surrogate import Points, Posterior, Surrogate
 
 FIRST_FIT = 8
@@ -25,7 +24,7 @@ GROWTH = 1.3
 class Curve:
     """A trial, or a configuration that may become one."""
 
-    candidate: Candidate
+    drawn: Drawn
     trial: str | None
     """None before it has begun."""
 
@@ -68,20 +67,20 @@ class Forecaster:
         self._due = math.ceil(len(curves) * GROWTH)
         return True
 
-    def fit(self, curves: Curves, drawn: Mapping[str, Candidate]) -> None:
+    def fit(self, curves: Curves, drawn: Mapping[str, Drawn]) -> None:
         """Learns which parameters matter, and how much of a curve the configuration tells."""
         data = _Data(curves, drawn, self._epochs)
-        encoding = Encoding(data.candidates)
+        encoding = Encoding(data.drawn)
         self._scores.fit(encoding, data.points(encoding), data.seen.values)
         self._seconds.fit(encoding, data.timed(encoding), data.log_seconds)
 
     def forecast(
-        self, curves: Curves, drawn: Mapping[str, Candidate], busy: Sequence[tuple[Curve, int]], asked: Sequence[Curve]
+        self, curves: Curves, drawn: Mapping[str, Drawn], busy: Sequence[tuple[Curve, int]], asked: Sequence[Curve]
     ) -> Forecast:
         """Of `asked`, as if those that are `busy` had come to the epoch beside them as expected."""
         everyone = [*(curve for curve, _ in busy), *asked]
         data = _Data(curves, drawn, self._epochs, [curve.trial for curve in everyone if curve.trial is not None])
-        encoding = Encoding([*data.candidates, *(curve.candidate for curve in everyone)])
+        encoding = Encoding([*data.drawn, *(curve.drawn for curve in everyone)])
         posterior = self._scores.surrogate(encoding).given(data.points(encoding), data.seen.values)
         if busy:
             ends = np.array([end for _, end in busy], dtype=np.float64)
@@ -117,29 +116,27 @@ class Forecast:
 class _Data:
     """What curves have told, those of the trials `wanted` among them, as points and values."""
 
-    def __init__(
-        self, curves: Curves, drawn: Mapping[str, Candidate], epochs: int, wanted: Collection[str] = ()
-    ) -> None:
+    def __init__(self, curves: Curves, drawn: Mapping[str, Drawn], epochs: int, wanted: Collection[str] = ()) -> None:
         self.seen = curves.observations(epochs, wanted)
         self._epochs = epochs
         names = dict.fromkeys(self.seen.trials)
         self._numbers = {name: number for number, name in enumerate(names)}
         self._unborn = count(-1, -1)
-        self.candidates = [drawn[name] for name in names]
+        self.drawn = [drawn[name] for name in names]
         self._times = {name: seconds for name in names if (seconds := curves.seconds(name)) is not None}
         logarithms = np.log(np.maximum(list(self._times.values()), 1e-6))
         self.middle = float(logarithms.mean())
         self.log_seconds = logarithms - self.middle
         """Of an epoch, less `middle`; one for each trial that is timed."""
-        self._drawn = drawn
+        self._of = drawn
 
     def points(self, encoding: Encoding) -> Points:
         """Where `seen.values` were observed."""
-        return self.more(encoding, [Curve(self._drawn[name], name) for name in self.seen.trials], self.seen.epochs)
+        return self.more(encoding, [Curve(self._of[name], name) for name in self.seen.trials], self.seen.epochs)
 
     def timed(self, encoding: Encoding) -> Points:
         """Where `log_seconds` were."""
-        curves = [Curve(self._drawn[name], name) for name in self._times]
+        curves = [Curve(self._of[name], name) for name in self._times]
         return self.more(encoding, curves, np.ones(len(curves)))
 
     def more(self, encoding: Encoding, curves: Sequence[Curve], epochs: np.ndarray) -> Points:
@@ -148,7 +145,7 @@ class _Data:
             next(self._unborn) if curve.trial is None else self._numbers.setdefault(curve.trial, len(self._numbers))
             for curve in curves
         ]
-        x = encoding([curve.candidate for curve in curves])
+        x = encoding([curve.drawn for curve in curves])
         return Points(x, _scaled(epochs, self._epochs), np.array(numbers, dtype=np.int64))
 
 

@@ -34,6 +34,7 @@ from scipy.special import ndtr, ndtri
 
 from search.policy.candidates import Candidate, Candidates
 from search.policy.curves import Curves
+from search.policy.encoding import Drawn
 from search.policy.forecast import Curve, Forecaster
 from search.records import POINT, Action, Decision, History, Report, State
 
@@ -70,10 +71,15 @@ class Option:
 
     trial: str | None
     """Who goes on; None for a new trial."""
-    candidate: Candidate
-    """Its configuration."""
+    drawn: Drawn
     source: str = ""
     """Who proposed a new one."""
+
+    @property
+    def candidate(self) -> Candidate:
+        """A new trial's configuration."""
+        assert isinstance(self.drawn, Candidate)
+        return self.drawn
 
 
 class FreezeThaw:
@@ -98,7 +104,7 @@ class FreezeThaw:
         self._candidates = candidates
         self._forecaster = Forecaster(epochs)
         self._curves = Curves(self._milestones)
-        self._drawn: dict[str, Candidate] = {}
+        self._drawn: dict[str, Drawn] = {}
         """Every trial's configuration."""
         self._sources = set[str]()
         self._tried = set[str]()
@@ -176,7 +182,7 @@ class FreezeThaw:
     def _new(self) -> list[Option]:
         """Configurations that were not tried."""
         parents = [self._drawn[name].params for name in self._curves.best(PARENTS)]
-        tried = self._tried | {_key(option.candidate) for option in self._promised}
+        tried = self._tried | {_key(option.drawn) for option in self._promised}
         return [
             Option(None, candidate, "surrogate")
             for candidate in [*self._candidates.fresh(self._begun()), *self._candidates.near(parents, self._heard)]
@@ -186,9 +192,9 @@ class FreezeThaw:
     def _best_of(self, options: Sequence[Option], pausing: str | None, may_begin: bool) -> Option | None:
         """None, where no new trial may begin, if none of `options` has any hope."""
         running = [Curve(self._drawn[name], name) for name in self._in_state("running") if name != pausing]
-        promised = [Curve(option.candidate, option.trial) for option in self._promised]
+        promised = [Curve(option.drawn, option.trial) for option in self._promised]
         busy = [(curve, self._next_milestone(curve.trial)) for curve in [*running, *promised]]
-        asked = [Curve(option.candidate, option.trial) for option in options]
+        asked = [Curve(option.drawn, option.trial) for option in options]
         forecast = self._forecaster.forecast(self._curves, self._drawn, busy, asked)
         epochs = np.array([self._epoch(option.trial) for option in options])
         ahead = math.ceil(self._epochs ** self._generator().random()) if may_begin else self._epochs
@@ -212,9 +218,9 @@ class FreezeThaw:
         """Takes up what the history has that is new."""
         for record in islice(self._history.trials.values(), len(self._drawn), None):
             distributions = {n: json_to_distribution(json.dumps(d)) for n, d in record.distributions.items()}
-            self._drawn[record.name] = candidate = Candidate(record.params, distributions, record.config)
+            self._drawn[record.name] = drawn = Drawn(record.params, distributions)
             self._sources.add(record.source)
-            self._tried.add(_key(candidate))
+            self._tried.add(_key(drawn))
         due: Curves | None = None
         for outcome in islice(self._history.outcomes, self._heard, None):
             self._curves.add(outcome)
@@ -251,5 +257,5 @@ def _log_improvement(above: np.ndarray) -> np.ndarray:
     return np.where(above > -5, np.log(np.maximum(direct, 1e-300)), tail)
 
 
-def _key(candidate: Candidate) -> str:
-    return json.dumps(dict(candidate.params), sort_keys=True)
+def _key(drawn: Drawn) -> str:
+    return json.dumps(dict(drawn.params), sort_keys=True)

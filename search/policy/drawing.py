@@ -1,0 +1,107 @@
+"""A trial that is drawn and not run: what a space may ask of it is what it may ask of Optuna's own.
+
+Those keep a record of all they are asked, which takes longer than the space itself; a choice compares some hundred.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FixedTrial
+
+KEPT = 0.7
+"""Probability that a neighbour has a parameter's value from its parent."""
+STEP = 0.1
+"""Standard deviation of a number that is near its parent's instead, of its range."""
+
+Numeric = FloatDistribution | IntDistribution
+
+
+class Drawing(FixedTrial):
+    """Draws what it is asked for at random, with `parent` near that configuration, and what is `fixed` as it is."""
+
+    def __init__(
+        self,
+        generator: np.random.Generator,
+        *,
+        parent: Mapping[str, Any] | None = None,
+        fixed: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__({})
+        self._generator = generator
+        self._parent = parent or {}
+        self._fixed = fixed or {}
+        self._drawn: dict[str, tuple[Any, BaseDistribution]] = {}
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What was drawn, by name."""
+        return {name: value for name, (value, _) in self._drawn.items()}
+
+    @property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """And what from."""
+        return {name: distribution for name, (_, distribution) in self._drawn.items()}
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        return self._asked(name, FloatDistribution(low, high, log=log, step=step))
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        return self._asked(name, IntDistribution(low, high, log=log, step=step))
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        return self._asked(name, CategoricalDistribution(choices))
+
+    def _asked(self, name: str, distribution: BaseDistribution) -> Any:
+        if name not in self._drawn:
+            value = self._fixed[name] if name in self._fixed else self._draw(name, distribution)
+            self._drawn[name] = (value, distribution)
+        return self._drawn[name][0]
+
+    def _draw(self, name: str, distribution: BaseDistribution) -> Any:
+        if isinstance(distribution, CategoricalDistribution):
+            inherits = name in self._parent and self._parent[name] in distribution.choices
+            if inherits and self._generator.random() < KEPT:
+                return self._parent[name]
+            return distribution.choices[int(self._generator.integers(len(distribution.choices)))]
+        assert isinstance(distribution, Numeric)
+        if name not in self._parent or not distribution.low <= self._parent[name] <= distribution.high:
+            return _uniform(distribution, self._generator)
+        if self._generator.random() < KEPT:
+            return self._parent[name]
+        return _near(self._parent[name], distribution, self._generator)
+
+
+def _uniform(distribution: Numeric, generator: np.random.Generator) -> Any:
+    """Any number of a range, as likely as any other; with a logarithmic scale on that."""
+    if isinstance(distribution, IntDistribution) and not distribution.log:
+        places = (distribution.high - distribution.low) // distribution.step
+        return distribution.low + distribution.step * int(generator.integers(places + 1))
+    low, high = _scaled(distribution, distribution.low), _scaled(distribution, distribution.high)
+    return _rounded(distribution, generator.uniform(low, high))
+
+
+def _near(value: float, distribution: Numeric, generator: np.random.Generator) -> Any:
+    low, high = _scaled(distribution, distribution.low), _scaled(distribution, distribution.high)
+    moved = generator.normal(_scaled(distribution, value), STEP * (high - low))
+    return _rounded(distribution, min(max(moved, low), high))
+
+
+def _scaled(distribution: Numeric, value: float) -> float:
+    return math.log(value) if distribution.log else value
+
+
+def _rounded(distribution: Numeric, scaled: float) -> Any:
+    """A number of the range, from one on its scale."""
+    low, high, step = distribution.low, distribution.high, distribution.step
+    value = math.exp(scaled) if distribution.log else scaled
+    if step is not None:
+        value = low + round((value - low) / step) * step
+    value = min(max(value, low), high)
+    return round(value) if isinstance(distribution, IntDistribution) else float(value)
