@@ -25,10 +25,10 @@ from search.judge import Judge
 from search.leaderboard import leaderboard_table
 from search.ledger import Ledger
 from search.progress import Progress, progress
-from search.records import End, Session, SessionEnd, TrialRecord, leaderboard, winner
+from search.records import Decision, End, Session, SessionEnd, TrialRecord, leaderboard, winner
 from search.resources import Shares
 from search.run_folder import RunFolder, RunInfo, next_command, resume_command, watch_command
-from search.strategy import Strategy, strategy_of
+from search.strategy import Strategy, most_paused, strategy_of
 from search.tensorboard import TensorBoard
 from search.trainable import TrialSettings
 
@@ -82,8 +82,7 @@ def session(run: RunFolder, begun: float, go_on: str) -> Iterator[Ledger]:
     try:
         with Ledger(run.ledger) as ledger:
             for record in ledger.records.values():
-                if record.has_ended:
-                    tidy(run, record.name)  # its driver may have died just before that
+                tidy(run, record)  # its driver may have died just before that
             ledger.append(Session(setup_seconds=time.monotonic() - begun))
             try:
                 yield ledger
@@ -116,7 +115,7 @@ def carry_on(
         threads=shares.threads,
         device=shares.device,
         cache_bytes=int(info.cache_gb * 1e9),
-        state_bytes=room_for_states(encoder.weights.values(), shares.concurrent),
+        state_bytes=room_for_states(encoder.weights.values(), shares.concurrent, most_paused(info.search)),
     )
     shown = listeners(run, info, ledger, console)
     halt = Halt(
@@ -140,14 +139,17 @@ def listeners(run: RunFolder, info: RunInfo, ledger: Ledger, console: Console) -
     shown = progress(console, ledger.history, info.tasks, info.trials, info.epochs)
     ledger.listen(board)
     ledger.listen(shown)
-    ledger.listen(lambda event, record: tidy(run, record.name) if isinstance(event, End) else None)
+    ledger.listen(lambda event, record: tidy(run, record) if isinstance(event, Decision | End) else None)
     return shown
 
 
-def tidy(run: RunFolder, trial: str) -> None:
-    """A trial that has ended needs its state no more: its best weights stay."""
-    for path in run.states(trial):
-        shutil.rmtree(path, ignore_errors=True)
+def tidy(run: RunFolder, record: TrialRecord) -> None:
+    """A trial that has ended needs its states no more: its best weights stay. A paused one needs the newest."""
+    if record.state == "running":
+        return
+    for path in run.states(record.name):
+        if record.has_ended or path != run.state(record.name):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def full_disk(run: RunFolder, go_on: str) -> str:

@@ -116,6 +116,7 @@ def announce(path: Path, info: RunInfo, inputs: Inputs, machine: Machine, shares
         *(("in both", line) for line in describe(inputs.leaks, "dev")),
         ("encoder", f"{info.encoder} ({shape}){first}"),
         ("trials", budget_words(info)),
+        ("search", info.search),
         ("machine", f"{machine}: {shares}"),
         ("computes", "in " + (info.computes_in if info.computes_in != "auto" else "what each node is fastest in")),
         ("watch", watch_command(path.parent)),

@@ -22,19 +22,20 @@ def check_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(_standing(folder)).free
     if free < needed:
         raise UserError(
-            f"{folder}: {_size(free)} free, but the trials that run at a time save up to {_size(needed)}; "
-            "free some, or give another --runs-dir or a smaller --concurrent"
+            f"{folder}: {_size(free)} free, but the trials that run or pause at a time save up to {_size(needed)}; "
+            "free some, or give another --runs-dir, a smaller --concurrent, or --search tpe, which pauses none"
         )
 
 
-def room_for_states(weights: Iterable[np.ndarray], concurrent: int) -> int:
-    """Bytes that `concurrent` trials take at most to save their state, of an encoder with these weights.
+def room_for_states(weights: Iterable[np.ndarray], concurrent: int, paused: int = 0) -> int:
+    """Bytes that `concurrent` trials, and so many `paused` ones, take at most to save their state, of an encoder with
+    these weights.
 
-    In fp32, a whole state is the weights and AdamW's two moments; a trial keeps two of them and writes a third, beside
-    the weights of its best epoch.
+    In fp32, a whole state is the weights and AdamW's two moments; a trial keeps two of them and writes a third, a
+    paused one keeps the newest, each beside the weights of its best epoch.
     """
     of_weights = 4 * sum(array.size for array in weights)
-    return concurrent * (3 * 3 * of_weights + of_weights)
+    return concurrent * (3 * 3 * of_weights + of_weights) + paused * (3 * of_weights + of_weights)
 
 
 def device_of(folder: Path) -> int:

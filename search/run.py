@@ -70,6 +70,7 @@ def start(flags: Flags, console: Console, begun: float) -> int:
     from model.training.pretrain import save_encoder
     from search import cluster
     from search.conduct import conduct
+    from search.strategy import most_paused
 
     with ExitStack() as stack:
         machine = stack.enter_context(cluster.connected(flags.address)) if flags.address else local_machine()
@@ -77,7 +78,8 @@ def start(flags: Flags, console: Console, begun: float) -> int:
         shares = share(machine, flags.trials, flags.concurrent, per_gpu)
         name, info = flags.run or default_name(), describe_run(flags, inputs, encoder, shares)
         path = (flags.runs_dir / name).resolve()
-        check_room(path.parent, room_for_states(encoder.weights.values(), shares.concurrent))
+        paused = most_paused(info.search)
+        check_room(path.parent, room_for_states(encoder.weights.values(), shares.concurrent, paused))
         check_cache(flags, info)
         announce(path, info, inputs, machine, shares, console)
         tokens = tokenize(inputs.corpus, encoder)
@@ -111,6 +113,7 @@ def resume(flags: Flags, console: Console, begun: float) -> int:
         from model.data.tokens import tokenize
         from search import cluster
         from search.conduct import conduct
+        from search.strategy import most_paused
 
         machine = stack.enter_context(cluster.connected(flags.address)) if flags.address else local_machine()
         as_before = share_again(machine, concurrent=asked.concurrent, gpus_per_trial=asked.gpus_per_trial)
@@ -127,7 +130,8 @@ def resume(flags: Flags, console: Console, begun: float) -> int:
             gpus_per_trial=shares.gpus,
             cache_gb=asked.cache_gb if flags.cache_gb is None else flags.cache_gb,
         )
-        check_room(run.path, room_for_states(encoder.weights.values(), shares.concurrent))
+        paused = most_paused(info.search)
+        check_room(run.path, room_for_states(encoder.weights.values(), shares.concurrent, paused))
         check_cache(flags, info)
         announce(run.path, info, inputs, machine, shares, console)
         for difference in differences(asked, info):

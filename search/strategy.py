@@ -11,13 +11,19 @@ from search.judge import Decider
 from search.ledger import Ledger
 from search.ledger_searcher import LedgerSearcher
 from search.policy.candidates import Candidates
-from search.policy.freeze_thaw import FreezeThaw
+from search.policy.freeze_thaw import KEPT, FreezeThaw
 from search.policy.rungs import Rungs
 from search.searcher import OptunaSearcher, SamplerFor, random, tpe
 from search.space import Space
 
 Strategy = tuple[LedgerSearcher, Decider]
+"""Who suggests trials, and who decides."""
 SAMPLERS: Mapping[str, SamplerFor] = {"tpe": tpe, "random": random}
+
+
+def most_paused(name: str) -> int:
+    """Trials that can be paused at a time."""
+    return 0 if name in SAMPLERS else KEPT
 
 
 def strategy_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,8 @@ class Curves:
         self._milestones = milestones
         self._best: dict[str, dict[int, float]] = {}
         """By trial and epoch, at milestones and where it is now."""
+        self._score: dict[str, float] = {}
+        """The best so far, by trial."""
         self._seconds: dict[str, list[float]] = {}
         self._diverged = set[str]()
 
@@ -48,16 +51,17 @@ class Curves:
             best = self._best.setdefault(name, {})
             if best and (newest := next(reversed(best))) not in self._milestones:
                 del best[newest]
-            best[outcome.epoch] = outcome.best
+            best[outcome.epoch] = self._score[name] = outcome.best
             self._seconds.setdefault(name, []).append(outcome.seconds)
         elif outcome.state in ("diverged", "failed"):
             self._best.pop(name, None)
+            self._score.pop(name, None)
             if outcome.state == "diverged":
                 self._diverged.add(name)
 
     def best(self, count: int) -> list[str]:
         """The trials with the highest scores, best first."""
-        return sorted(self._best, key=self._score, reverse=True)[:count]
+        return heapq.nlargest(count, self._score, key=self._score.__getitem__)
 
     def seconds(self, trial: str) -> float | None:
         """Of an epoch, without the first one, which may fill a cache, if there are more; None before any."""
@@ -68,7 +72,7 @@ class Curves:
         """Those of the best trials, of some of the others, spread evenly from the best to the worst, and of `wanted`.
 
         A diverged trial counts as behind all others after `epochs` epochs."""
-        ranked = self.best(len(self._best))
+        ranked = sorted(self._score, key=self._score.__getitem__, reverse=True)
         if len(ranked) > OBSERVED:
             rest = np.linspace(OBSERVED // 2, len(ranked) - 1, OBSERVED - OBSERVED // 2).astype(int)
             chosen = {*ranked[: OBSERVED // 2], *(ranked[place] for place in rest), *wanted}
@@ -83,6 +87,3 @@ class Curves:
             epochs=np.array([epoch for _, epoch, _ in found], dtype=np.float64),
             values=ndtri((rankdata(values) - 0.5) / max(1, len(values))),
         )
-
-    def _score(self, trial: str) -> float:
-        return next(reversed(self._best[trial].values()))

@@ -7,12 +7,14 @@ import json
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, distribution_to_json
 from optuna.trial import TrialState
 
 from analysis.export import main
+from benchmarks.replay import read_table
 from search.ledger import Ledger
 from search.records import End, EndState, Report, Suggested, TrialError
 from search.run_folder import RunFolder
@@ -158,6 +160,46 @@ def test_a_crashed_run(exported: RunFolder, tmp_path: Path) -> None:
     assert len(load(tmp_path / "study.db", "demo").trials) == 8
 
 
+def test_learning_curves_of_trials_that_were_not_stopped(
+    exported: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Ledger(exported.ledger) as ledger:
+        _trial(ledger, "t009", [0.4], "diverged")
+    export(exported, "--curves", str(tmp_path / "curves.npz"))
+    whole = [record for record in exported.trials() if record.state in ("completed", "diverged")]
+    others = len(exported.trials()) - len(whole)
+    told = (
+        f"{tmp_path / 'curves.npz'}: {len(whole)} trials, without {others} that were stopped early, failed or still run"
+    )
+    assert capsys.readouterr().out == told + "\n"
+    with np.load(tmp_path / "curves.npz") as file:
+        names, configs, losses = file["hyperparameters"].tolist(), file["configs"], file["valid_loss"]
+    assert names == ["rate", "switch"]
+    assert losses.shape == (len(whole), exported.info().epochs)
+    place = {record.name: number for number, record in enumerate(whole)}
+    assert losses[place["t004"], :2] == pytest.approx([0.5, 0.2])
+    assert losses[place["t009"], 0] == pytest.approx(0.6)
+    assert np.isnan(losses[place["t009"], 1:]).all()
+    assert configs[place["t004"]].tolist() == [1e-3, 0.0], "a choice is the number of its place"
+    assert np.isnan(configs[place["t001"]]).all(), "it has no parameters"
+    table = read_table(tmp_path / "curves.npz")
+    assert table.scores[place["t009"], 1] == -np.inf
+    assert table.places[place["t001"]].tolist() == [0.5, 0.5]
+
+
+def test_curves_need_two_trials(run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run.ledger.unlink()
+    with Ledger(run.ledger) as ledger:
+        _trial(ledger, "t001", [0.5, 0.8], "completed")
+        _trial(ledger, "t002", [0.5], "stopped")
+    path = tmp_path / "curves.npz"
+    assert refused(run, capsys, "--curves", str(path)) == (
+        f"error: --curves {path}: demo has 1 trials that were not stopped early, and 2 are needed; search with "
+        "--no-early-stopping\n"
+    )
+    assert not path.exists()
+
+
 def refused(run: RunFolder, capsys: pytest.CaptureFixture[str], *flags: str) -> str:
     with pytest.raises(SystemExit) as caught:
         export(run, *flags)
@@ -166,7 +208,8 @@ def refused(run: RunFolder, capsys: pytest.CaptureFixture[str], *flags: str) -> 
 
 
 def test_what_is_refused(run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert refused(run, capsys) == "error: nothing to write: give --optuna FILE, --csv FILE or both\n"
+    nothing = "error: nothing to write: give --optuna FILE, --csv FILE, --curves FILE or more than one of them\n"
+    assert refused(run, capsys) == nothing
     there, nowhere = tmp_path / "there.csv", tmp_path / "nowhere" / "file"
     there.write_text("mine")
     assert refused(run, capsys, "--csv", str(there)) == f"error: --csv {there}: exists; name another file\n"
