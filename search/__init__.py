@@ -1,1 +1,1 @@
-"""Many trials: Ray Tune, Optuna and ASHA over `model`."""
+"""Many trials: a policy, Optuna and Ray Tune over `model`."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from model.network.pretrained import Encoder
 
 MOST_EPOCH_EXAMPLES = 10_000
-"""In an epoch by default: with many rows, ASHA should not have to wait for all of them."""
+"""In an epoch by default: with many rows, nobody should have to wait for all of them to know a weak trial."""
 CACHE_GB = 8.0
 """Disk for outputs of frozen layers, unless --cache-gb says otherwise."""
 USUAL_TRIALS = 20

@@ -47,12 +47,11 @@ class Flags:
     budget: Annotated[str | None, arg(metavar="BUDGET", help_behavior_hint="(default: no limit)")] = None
     """The most that the run may take in all: a time such as 2h or 1h30m, or a number of epochs such as 300epochs."""
     search: Literal["freeze-thaw", "tpe", "random"] = "freeze-thaw"
-    """How trials are chosen. freeze-thaw: a model of all learning curves says what is tried next, and which trials are
-    paused and go on (docs/search.md). tpe, random: Optuna's TPE, or draws that learn nothing; both with ASHA, which
-    stops weak trials."""
+    """How trials are chosen. freeze-thaw: a model of all learning curves says what is tried next, who is paused and who
+    goes on (docs/search.md). tpe, random: Optuna's TPE, or draws that learn nothing; both with ASHA, which stops weak
+    trials."""
     epochs: int = 6
-    """The most epochs a trial may take; weak ones are paused or stopped after 2 (or more: 4, 8, ...; ASHA: 6, 18, ...).
-    """
+    """The most epochs a trial may take; weak ones are paused or stopped after 2 (or 4, 8, ...; by ASHA 6, 18, ...)."""
     early_stopping: Annotated[bool, arg(help_behavior_hint="(default: weak ones are stopped)")] = True
     """Train every trial to its last epoch, however weak it is: for comparisons in which each trial counts."""
     epoch_examples: Annotated[

@@ -135,7 +135,7 @@ def facts(info: RunInfo, records: Sequence[TrialRecord], seconds: float) -> list
     """How the run went."""
     asked = "as many trials as can be" if info.trials is None else f"{info.trials} trials"
     within = f", within {info.budget}" if info.budget else ""
-    stopping = "weak ones stopped early by ASHA" if info.early_stopping else "none stopped early"
+    stopping = "weak ones stopped early" if info.early_stopping else "none stopped early"
     device = f"{info.gpus_per_trial:g} GPU and " if info.gpus_per_trial else ""
     rows = {file: count for file, count in info.skipped_rows.items() if count}
     leaks = {task: count for task, count in info.dev_rows_in_train.items() if count}
@@ -144,6 +144,7 @@ def facts(info: RunInfo, records: Sequence[TrialRecord], seconds: float) -> list
         ("begun", info.started.replace("T", " ").split(".")[0]),
         ("took", f"{duration(seconds)} in all, {sum(record.epoch for record in records)} epochs"),
         ("asked for", f"{asked} of at most {info.epochs} epochs of {info.epoch_examples} examples{within}; {stopping}"),
+        ("search", info.search),
         ("trials", states(records)),
         ("retries", str(sum(len(record.retries) for record in records) or "none")),
         ("space", info.space),
@@ -191,6 +192,7 @@ def search_command(run: RunFolder, info: RunInfo) -> str:
         *("--space", str(run.space), "--data", info.data, "--encoder", info.pretrained_from or info.encoder),
         *(("--pretrain-epochs", str(info.pretrain_epochs)) if info.pretrain_epochs else ()),
         *(("--skip-bad-rows",) if info.skipped_rows else ()),
+        *("--search", info.search),
         *(("--trials", str(info.trials)) if info.trials is not None else ()),
         *(("--budget", info.budget) if info.budget else ()),
         *("--epochs", str(info.epochs), "--epoch-examples", str(info.epoch_examples)),

@@ -27,7 +27,7 @@ from analysis.page.plots.canvas import (
     drawn_twice,
     task_colour,
 )
-from search.records import State, TrialRecord
+from search.records import Action, State, TrialRecord
 
 _LOOKS: Mapping[State, tuple[str, Literal["-", "--", ":"], str]] = {
     "completed": (LIGHT["task0"], "-", "o"),
@@ -38,6 +38,7 @@ _LOOKS: Mapping[State, tuple[str, Literal["-", "--", ":"], str]] = {
     "failed": (LIGHT["task4"], "--", "s"),
 }
 """Colour, line and marker."""
+_PAST: Mapping[Action, str] = {"pause": "paused", "stop": "stopped"}
 
 
 def all_trials(records: Sequence[TrialRecord], won: TrialRecord | None) -> Picture:
@@ -66,8 +67,8 @@ def all_trials(records: Sequence[TrialRecord], won: TrialRecord | None) -> Pictu
         draw,
         height=400,
         phone_height=430,
-        reads="A line is a trial: its overall score on dev after each epoch. A cross is where ASHA stopped it, at one "
-        "of the dashed rungs, for not being among the best third of those that came that far.",
+        reads="A line is a trial: its overall score on dev after each epoch. A cross is where it was stopped. At the "
+        "dashed rungs it is decided who goes on.",
         shows=_story(begun, won, rungs),
     )
 
@@ -112,8 +113,9 @@ def _story(records: Sequence[TrialRecord], won: TrialRecord | None, rungs: Seque
     told = [f"{won.name} reached {won.best.overall:.4f} after epoch {won.best.epoch}"]
     for rung in rungs:
         judged = [d for record in records for d in record.decisions if d.rung == rung]
-        stopped = sum(d.action == "stop" for d in judged)
-        told.append(f"at rung {rung}, {stopped} of {_trials(len(judged))} stopped")
+        actions = Counter(d.action for d in judged)
+        held = [f"{actions[action]} {past}" for action, past in _PAST.items() if actions[action]] or ["none stopped"]
+        told.append(f"at rung {rung}, of {_trials(len(judged))} {' and '.join(held)}")
     if not rungs:
         told.append("no trial was judged before its last epoch")
     return "; ".join(told) + "."

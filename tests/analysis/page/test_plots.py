@@ -156,7 +156,7 @@ def test_curves_mark_the_winner_and_the_stops() -> None:
     won = record("t001", [0.5, 0.7, 0.69])
     records = [won, stopped("t002", [0.4, 0.5]), stopped("t003", [0.3, 0.4]), record("t004", [0.2], "diverged")]
     picture = curves.all_trials(records, won)
-    assert picture.shows == "t001 reached 0.7000 after epoch 2; at rung 2, 2 of 2 trials stopped."
+    assert picture.shows == "t001 reached 0.7000 after epoch 2; at rung 2, of 2 trials 2 stopped."
     written = texts(picture)
     for text in ("winner, t001", "completed (1)", "stopped (2)", "diverged (1)", "rung 2"):
         assert text in [one.strip() for one in written]
