@@ -123,8 +123,9 @@ def carry_on(
         ledger.history,
         on_interrupt=lambda: console.print("Stopping all trials; once more to break off."),
     )
-    searcher, decider = strategy_for(ledger, halt)
+    decider, searcher_for = strategy_for(ledger, halt)
     judge = Judge(ledger, info.epochs, decider)
+    searcher = searcher_for()
     with shown:
         cause = tuner.search(run, ledger, searcher, judge, tokens, encoder, settings, shares, halt)
         if cause is None:

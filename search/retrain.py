@@ -114,7 +114,8 @@ def _train(
     console.print(f"Training {len(left)} configurations: {shares}", highlight=False)
 
     def strategy(ledger: Ledger, halt: Halt) -> Strategy:
-        return ListSearcher(list(jobs.values()), letter, ledger, halt), Rungs(info.epochs, early_stopping=False)
+        rungs = Rungs(info.epochs, early_stopping=False)
+        return rungs, lambda: ListSearcher(list(jobs.values()), letter, ledger, halt)
 
     if carry_on(folder, info, ledger, strategy, tokens, encoder, shares, console) is not None:
         raise KeyboardInterrupt

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from model.problem import Problem
 from search.freeze_thaw_searcher import FreezeThawSearcher
@@ -16,8 +16,9 @@ from search.policy.rungs import Rungs
 from search.searcher import OptunaSearcher, SamplerFor, random, tpe
 from search.space import Space
 
-Strategy = tuple[LedgerSearcher, Decider]
-"""Who suggests trials, and who decides."""
+Strategy = tuple[Decider, Callable[[], LedgerSearcher]]
+"""Who decides, and what makes the searcher: after a judge has settled by the decider what a killed driver left
+undecided, since the searcher takes up what has not ended then."""
 SAMPLERS: Mapping[str, SamplerFor] = {"tpe": tpe, "random": random}
 
 
@@ -44,6 +45,8 @@ def strategy_of(
         policy = FreezeThaw(
             candidates, ledger.history, epochs=epochs, trials=trials, seed=seed, early_stopping=early_stopping
         )
-        return FreezeThawSearcher(policy, ledger, halt), policy
-    searcher = OptunaSearcher(space, problem, ledger, halt, SAMPLERS[name], source=name, trials=trials, seed=seed)
-    return searcher, Rungs(epochs, early_stopping=early_stopping, records=ledger.records.values())
+        return policy, lambda: FreezeThawSearcher(policy, ledger, halt)
+    rungs = Rungs(epochs, early_stopping=early_stopping, records=ledger.records.values())
+    return rungs, lambda: OptunaSearcher(
+        space, problem, ledger, halt, SAMPLERS[name], source=name, trials=trials, seed=seed
+    )

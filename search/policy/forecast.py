@@ -125,7 +125,7 @@ class _Data:
         self.drawn = [drawn[name] for name in names]
         self._times = {name: seconds for name in names if (seconds := curves.seconds(name)) is not None}
         logarithms = np.log(np.maximum(list(self._times.values()), 1e-6))
-        self.middle = float(logarithms.mean())
+        self.middle = float(logarithms.mean()) if len(logarithms) else 0.0  # where all have diverged at once
         self.log_seconds = logarithms - self.middle
         """Of an epoch, less `middle`; one for each trial that is timed."""
         self._of = drawn

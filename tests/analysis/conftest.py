@@ -50,7 +50,7 @@ def _info(data: Path, encoder: Path) -> RunInfo:
         budget=None,
         epochs=2,
         epoch_examples=48,
-        search="tpe",
+        search="freeze-thaw",
         early_stopping=True,
         seed=5,
         precision="fp32",

@@ -74,6 +74,7 @@ def info(tasks: Sequence[str]) -> RunInfo:
         budget=None,
         epochs=8,
         epoch_examples=4000,
+        search="freeze-thaw",
         early_stopping=True,
         seed=5,
         precision="auto",

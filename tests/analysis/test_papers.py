@@ -278,7 +278,7 @@ def make_run(
             ledger.append(suggested(name, source))
             for made in record.reports:
                 ledger.append(dataclasses.replace(made, trial=name))
-            if record.state != "running":
+            if record.state not in ("running", "paused"):
                 ledger.append(End(trial=name, state=record.state))
     return run
 

@@ -2,7 +2,7 @@
 
 The real command line, and the real trial but for one method. PLAN is a JSON file: by trial and epoch, the fault that
 strikes before that epoch, the first time it comes to it, or, where it is called "always ...", every time. Beside it,
-study.json has what Optuna was told.
+study.json has what Optuna was told, where it suggests.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from search import conduct, run, tuner, watch
+from search import run, strategy, tuner, watch
 from search.searcher import OptunaSearcher
 from search.trainable import MinbertTrial, Outcome
 
@@ -144,7 +144,7 @@ FAULTS: dict[str, Callable[[Any], None]] = {
 def main(plan: str, *flags: str) -> int:
     FaultyTrial.plan = Path(plan)
     tuner.MinbertTrial = FaultyTrial
-    conduct.OptunaSearcher = OpenSearcher
+    strategy.OptunaSearcher = OpenSearcher
     watch.LEAST_PATIENCE = float(os.environ.get("MINBERT_TEST_PATIENCE", watch.LEAST_PATIENCE))
     watch.MEDIAN_EPOCHS = int(os.environ.get("MINBERT_TEST_MEDIAN_EPOCHS", watch.MEDIAN_EPOCHS))
     return run.main(list(flags))

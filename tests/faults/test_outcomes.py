@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from search.policy.rungs import GRACE, REDUCTION_FACTOR
 from search.records import TrialRecord, leaderboard
-from search.rungs import GRACE, REDUCTION_FACTOR
 from tests.faults.harness import EPOCHS, Search, pid_of
 
 PLAN = {
@@ -36,7 +36,7 @@ class Ended:
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     search = Search(tmp_path_factory.mktemp("outcomes"))
-    said, errors = search.start(*SEED, trials=8, plan=PLAN).ends()
+    said, errors = search.start(*SEED, "--search", "tpe", trials=8, plan=PLAN).ends()
     assert errors == ""
     return Ended(search, said, search.history().trials)
 
@@ -96,7 +96,7 @@ def test_optuna_is_told(ended: Ended) -> None:
 def test_a_trial_that_ran_out_of_memory_goes_on_in_half_micro_batches(ended: Ended, tmp_path: Path) -> None:
     """As many examples in as many steps: the same learning, up to rounding."""
     undisturbed = Search(tmp_path)
-    undisturbed.start(*SEED, trials=1).ends()
+    undisturbed.start(*SEED, "--search", "tpe", trials=1).ends()
     trial, whole = ended.trials["t001"], undisturbed.history().trials["t001"]
     assert (trial.state, trial.epoch) == ("completed", EPOCHS)
     (retry,) = trial.retries

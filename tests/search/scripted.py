@@ -10,6 +10,7 @@ from typing import Any
 
 from search.judge import Judge
 from search.ledger import Ledger
+from search.policy.rungs import Rungs
 from search.records import End, Report, Retry, TrialError
 from tests.search.events import report, suggested
 
@@ -29,6 +30,11 @@ def outcomes(trial: str, words: Iterable[Word]) -> Iterator[Report | End]:
         else:
             best = max(best, word)
             yield report(trial, epoch, word, best=best)
+
+
+def judging(ledger: Ledger, epochs: int, *, early_stopping: bool = True) -> Judge:
+    """A judge who decides by ASHA's rungs."""
+    return Judge(ledger, epochs, Rungs(epochs, early_stopping=early_stopping, records=ledger.records.values()))
 
 
 def say(judge: Judge, outcome: Report | Retry | End) -> str:

@@ -20,15 +20,15 @@ from search import cluster, tuner
 from search import judge as judge_module
 from search.budget import Budget
 from search.halt import Halt
-from search.judge import Judge
 from search.ledger import Ledger
 from search.records import End
 from search.resources import Machine, Node, share
 from search.run_folder import create_run
-from search.searcher import OptunaSearcher
+from search.searcher import OptunaSearcher, tpe
 from search.space import load_space
 from search.trainable import MinbertTrial, Outcome, TrialSettings
 from tests.search.events import report
+from tests.search.scripted import judging
 from tests.search.test_run_folder import INFO
 from tests.search.test_space import GOOD
 from tests.support import tiny_corpus
@@ -117,8 +117,9 @@ def main(folder: Path) -> None:
     error = ""
     with cluster.started(machine), Ledger(run.ledger) as ledger:
         halt = Halt(Budget(), ledger.history, on_interrupt=lambda: None)
-        judge = Judge(ledger, EPOCHS, early_stopping=True)
-        searcher = OptunaSearcher(load_space(folder / "space.py"), problem, ledger, halt, trials=99, seed=0)
+        judge = judging(ledger, EPOCHS)
+        space = load_space(folder / "space.py")
+        searcher = OptunaSearcher(space, problem, ledger, halt, tpe, source="tpe", trials=99, seed=0)
         shares = share(machine, 99, None, None)
         try:
             tuner.search(run, ledger, searcher, judge, nothing, nothing, settings, shares, halt)

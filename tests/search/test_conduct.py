@@ -5,17 +5,27 @@ from __future__ import annotations
 import dataclasses
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from search.conduct import ends, exit_code, full_disk, show_end, tidy
+from model.network.pretrained import Encoder
+from model.problem import Problem
+from search.conduct import carry_on, ends, exit_code, full_disk, show_end, tidy
+from search.halt import Halt
+from search.judge import Judge
 from search.ledger import Ledger
+from search.ledger_searcher import LedgerSearcher
 from search.records import End, Retry, TrialError
+from search.resources import Shares
 from search.run_folder import RunFolder, next_command, resume_command, watch_command
+from search.space import load_space
+from search.strategy import Strategy, strategy_of
 from tests.search.events import TASKS, report, suggested
 from tests.search.scripted import ERROR
 from tests.search.test_run_folder import INFO
+from tests.search.test_space import GOOD
 
 ASKED = dataclasses.replace(INFO, tasks=list(TASKS))
 
@@ -99,3 +109,63 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert full_disk(run, "more") == (
         f"{run.path}: no space left on its disk (2 MB free). All that was saved is whole: free some, then go on by more"
     )
+
+
+def asked_for(
+    folder: Path,
+    problem: Problem,
+    encoder: Encoder,
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    search: str = "freeze-thaw",
+    trials: int = 2,
+) -> list[str]:
+    """What trials Ray would be given first, two at a time, by a driver that takes up what the ledger has."""
+    (folder / "space.py").write_text(GOOD)
+    space = load_space(folder / "space.py")
+    begun: list[str] = []
+
+    def strategy(ledger: Ledger, halt: Halt) -> Strategy:
+        return strategy_of(search, space, problem, ledger, halt, epochs=4, trials=trials, seed=0, early_stopping=True)
+
+    def two_at_a_time(run: RunFolder, ledger: Ledger, searcher: LedgerSearcher, judge: Judge, *_: object) -> None:
+        for ray_id in "ab":
+            found = searcher.suggest(ray_id)
+            if isinstance(found, dict):
+                begun.append(found["trial"])
+
+    monkeypatch.setattr("search.tuner.search", two_at_a_time)
+    info = dataclasses.replace(ASKED, epochs=4, trials=trials)
+    shares = Shares(concurrent=2, threads=1, cpus=1, gpus=0)
+    nothing: Any = None
+    run = RunFolder(folder / "one")
+    carry_on(run, info, ledger, strategy, nothing, encoder, shares, Console(file=io.StringIO()))
+    return begun
+
+
+@pytest.mark.parametrize("search", ["freeze-thaw", "tpe"])
+def test_a_trial_whose_driver_died_before_it_wrote_the_end_is_not_trained_again(
+    tmp_path: Path,
+    problem: Problem,
+    encoder: Encoder,
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+    search: str,
+) -> None:
+    ledger.append(suggested("t001"))
+    for epoch in range(1, 5):
+        ledger.append(report("t001", epoch))
+    assert asked_for(tmp_path, problem, encoder, ledger, monkeypatch, search=search) == ["t002"]
+    assert ledger.records["t001"].state == "completed"
+
+
+def test_a_trial_whose_driver_died_before_it_was_paused_does_not_run(
+    tmp_path: Path, problem: Problem, encoder: Encoder, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.append(suggested("t001"))
+    for epoch in (1, 2):
+        ledger.append(report("t001", epoch))
+    begun = asked_for(tmp_path, problem, encoder, ledger, monkeypatch, trials=3)
+    assert [decision.action for decision in ledger.records["t001"].decisions] == ["pause"]
+    assert begun == ["t002", "t003"]

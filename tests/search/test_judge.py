@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from search.judge import RETRIES, Judge
+from search.judge import RETRIES
 from search.ledger import Ledger
 from search.records import Reason, Retry
 from tests.search.events import report, suggested
-from tests.search.scripted import DIVERGES, ERROR, FAILS, Word, lines, play
+from tests.search.scripted import DIVERGES, ERROR, FAILS, Word, judging, lines, play
 
 EPOCHS = 4
 SERIAL: dict[str, list[Word]] = {
@@ -37,7 +37,7 @@ def kinds(ledger: Ledger) -> list[str]:
 
 def test_each_word_is_on_disk_before_the_decision_is_known(ledger: Ledger) -> None:
     order = kinds(ledger)
-    judge = Judge(ledger, 2, early_stopping=True)
+    judge = judging(ledger, 2)
     ledger.append(suggested())
     assert judge.reported(report(epoch=1, overall=0.5)) == "continue"
     assert judge.retried(Retry(trial="t001", reason="died", error=ERROR)) == "continue"
@@ -47,7 +47,7 @@ def test_each_word_is_on_disk_before_the_decision_is_known(ledger: Ledger) -> No
 
 
 def test_how_trials_end(ledger: Ledger) -> None:
-    play(ledger, Judge(ledger, EPOCHS, early_stopping=True), ONE_BY_ONE)
+    play(ledger, judging(ledger, EPOCHS), ONE_BY_ONE)
     assert {name: record.state for name, record in ledger.records.items()} == {
         "t001": "completed",
         "t002": "stopped",
@@ -63,13 +63,13 @@ def test_how_trials_end(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_within_the_grace_period_nothing_is_stopped(ledger: Ledger, epochs: int) -> None:
-    judge = Judge(ledger, epochs, early_stopping=True)
+    judge = judging(ledger, epochs)
     play(ledger, judge, [(name, overall) for name, overall in (("t001", 0.5), ("t002", 0.1)) for _ in range(epochs)])
     assert {record.state for record in ledger.records.values()} == {"completed"}
 
 
 def test_without_early_stopping_the_weakest_trains_to_its_end(ledger: Ledger) -> None:
-    judge = Judge(ledger, 7, early_stopping=False)
+    judge = judging(ledger, 7, early_stopping=False)
     play(ledger, judge, [(name, overall) for name, overall in (("t001", 0.9), ("t002", 0.1)) for _ in range(7)])
     play(ledger, judge, [("t003", 0.1), ("t003", DIVERGES)])
     assert [record.state for record in ledger.records.values()] == ["completed", "completed", "diverged"]
@@ -77,7 +77,7 @@ def test_without_early_stopping_the_weakest_trains_to_its_end(ledger: Ledger) ->
 
 
 def test_a_repeated_report_is_nothing_new(ledger: Ledger) -> None:
-    judge = Judge(ledger, EPOCHS, early_stopping=True)
+    judge = judging(ledger, EPOCHS)
     play(ledger, judge, [("t001", 0.3), ("t001", 0.5)])
     order = kinds(ledger)
     assert [judge.reported(report(epoch=epoch, overall=0.9)) for epoch in (1, 2)] == ["continue"] * 2
@@ -92,14 +92,14 @@ def test_a_kill_after_any_line_changes_no_line_that_follows(
 ) -> None:
     path = tmp_path / "ledger.jsonl"
     with Ledger(path) as ledger:
-        play(ledger, Judge(ledger, EPOCHS, early_stopping=True), order)
+        play(ledger, judging(ledger, EPOCHS), order)
     whole, expected = path.read_bytes(), lines(path)
     written = whole.splitlines(keepends=True)
     assert len(written) > 30
     for count in range(len(written)):
         path.write_bytes(b"".join(written[:count]))
         with Ledger(path) as ledger:
-            play(ledger, Judge(ledger, EPOCHS, early_stopping=True), order)
+            play(ledger, judging(ledger, EPOCHS), order)
         assert lines(path) == expected, f"killed after line {count}"
 
 
@@ -111,14 +111,14 @@ def test_what_a_killed_driver_left_undecided_is_decided_at_once(
     with Ledger(path) as ledger:
         play(
             ledger,
-            Judge(ledger, EPOCHS, early_stopping=True),
+            judging(ledger, EPOCHS),
             [("t001", 0.9), ("t001", 0.9), ("t002", 0.1), ("t002", 0.1)],
         )
     expected = lines(path)
     assert [line["event"] for line in expected[-2:]] == ["decision", "end"]
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-left_out]))
     with Ledger(path) as ledger:
-        Judge(ledger, EPOCHS, early_stopping=True)
+        judging(ledger, EPOCHS)
         assert [line["event"] for line in lines(path)[-len(settled) :]] == settled
         assert lines(path) == expected
 
@@ -127,13 +127,13 @@ def test_retries_are_counted_in_the_ledger(tmp_path: Path) -> None:
     def left(*reasons: Reason) -> int:
         path = tmp_path / f"{'-'.join(reasons)}.jsonl"
         with Ledger(path) as ledger:
-            judge = Judge(ledger, EPOCHS, early_stopping=True)
+            judge = judging(ledger, EPOCHS)
             ledger.append(suggested())
             for reason in reasons:
                 judge.retried(Retry(trial="t001", reason=reason, error=ERROR))
             live = judge.retries_left("t001")
         with Ledger(path) as ledger:
-            assert Judge(ledger, EPOCHS, early_stopping=True).retries_left("t001") == live, "as after a resume"
+            assert judging(ledger, EPOCHS).retries_left("t001") == live, "as after a resume"
         return live
 
     assert RETRIES == 3

@@ -7,12 +7,11 @@ from typing import Any
 from search.budget import Budget
 from search.halt import Halt
 from search.job import Job
-from search.judge import Judge
 from search.ledger import Ledger
 from search.records import End
 from search.retrain import ListSearcher, _left
 from tests.search.events import report
-from tests.search.scripted import ERROR
+from tests.search.scripted import ERROR, judging
 from tests.support import tiny_config
 
 EPOCHS = 2
@@ -53,7 +52,7 @@ def test_a_training_with_epochs_of_its_own_is_another_one(ledger: Ledger) -> Non
     whole, short = job(6), Job(tiny_config().to_dict(), 6, "on dev too", epochs=1)
     assert suggestions(searcher(ledger, whole, short)) == [("r001", 6), ("r002", 6)]
     assert [record.epochs for record in ledger.records.values()] == [None, 1]
-    judge = Judge(ledger, EPOCHS, early_stopping=False)
+    judge = judging(ledger, EPOCHS, early_stopping=False)
     assert [judge.reported(report(name, 1)) for name in ("r001", "r002")] == ["continue", "stop"]
     assert ledger.records["r002"].state == "completed"
     assert left(ledger, whole, short) == [6]
@@ -82,5 +81,5 @@ def test_a_trial_whose_driver_died_before_it_wrote_the_end_is_not_trained_again(
     for epoch in (1, 2):
         ledger.append(report("r001", epoch))
     assert left(ledger, job(6)) == [6]
-    Judge(ledger, EPOCHS, early_stopping=False)  # settles it
+    judging(ledger, EPOCHS, early_stopping=False)  # settles it
     assert suggestions(searcher(ledger, job(6))) == []

@@ -43,6 +43,7 @@ INFO = RunInfo(
     budget=None,
     epochs=2,
     epoch_examples=48,
+    search="freeze-thaw",
     early_stopping=True,
     seed=5,
     precision="auto",

@@ -12,13 +12,12 @@ from ray.tune.schedulers import TrialScheduler
 
 from search.budget import Budget
 from search.halt import Halt
-from search.judge import Judge
 from search.ledger import Ledger
 from search.records import End, Retry
 from search.scheduler import JudgedTrials
 from search.trainable import DiskFull, Outcome
 from tests.search.events import report, suggested
-from tests.search.scripted import ERROR
+from tests.search.scripted import ERROR, judging
 
 STOP, CONTINUE, NOOP = TrialScheduler.STOP, TrialScheduler.CONTINUE, TrialScheduler.NOOP
 DIED = "The actor died unexpectedly before finishing this task.\n\tclass_name: MinbertTrial\n"
@@ -48,7 +47,7 @@ class Run:
     def __init__(self, ledger: Ledger, folder: Path, epochs: int = 3) -> None:
         self.ledger = ledger
         self.halt = Halt(Budget(), ledger.history, on_interrupt=lambda: None)
-        self.scheduler = JudgedTrials(Judge(ledger, epochs, early_stopping=True), self.halt)
+        self.scheduler = JudgedTrials(judging(ledger, epochs), self.halt)
         self.trial = FakeTrial("t001", folder)
         self.controller: Any = None
         if "t001" not in ledger.records:

@@ -17,13 +17,12 @@ from model.errors import UserError
 from model.problem import Problem
 from search.budget import Budget
 from search.halt import Halt
-from search.judge import Judge
 from search.ledger import Ledger
 from search.records import End, EndState, Event, Retry
-from search.searcher import STARTUP_TRIALS, OptunaSearcher
+from search.searcher import STARTUP_TRIALS, OptunaSearcher, tpe
 from search.space import Space, load_space
 from tests.search.events import report, suggested
-from tests.search.scripted import DIVERGES, ERROR, FAILS, Word, lines, outcomes, say
+from tests.search.scripted import DIVERGES, ERROR, FAILS, Word, judging, lines, outcomes, say
 from tests.search.test_space import GOOD
 
 POINTS = 'POINTS = {"first": {"depth": 1, "rate": 1e-4, "pooling": "mean", "common": 0}, "second": {"depth": 2}}\n'
@@ -39,7 +38,7 @@ def searching(
     space: Space, problem: Problem, ledger: Ledger, *, seed: int = 3, trials: int | None = None
 ) -> OptunaSearcher:
     halt = Halt(Budget(), ledger.history, on_interrupt=lambda: None)
-    return OptunaSearcher(space, problem, ledger, halt, trials=trials, seed=seed)
+    return OptunaSearcher(space, problem, ledger, halt, tpe, source="tpe", trials=trials, seed=seed)
 
 
 @pytest.fixture
@@ -130,7 +129,7 @@ SCRIPT: list[list[Word]] = [
 def search_on(space: Space, problem: Problem, path: Path) -> OptunaSearcher:
     """One trial after the other, from where the ledger at `path` ends to the last trial's end."""
     with Ledger(path) as ledger:
-        judge = Judge(ledger, EPOCHS, early_stopping=True)
+        judge = judging(ledger, EPOCHS)
         searcher = searching(space, problem, ledger)
         while any(record.state == "running" for record in ledger.records.values()) or len(ledger.records) < TRIALS:
             suggestion = searcher.suggest("ray")
@@ -221,7 +220,7 @@ def test_a_full_disk_ends_the_suggestions_and_halts_all(
         raise full
 
     halt = Halt(Budget(), ledger.history, on_interrupt=lambda: None)
-    searcher = OptunaSearcher(space, problem, ledger, halt, trials=None, seed=3)
+    searcher = OptunaSearcher(space, problem, ledger, halt, tpe, source="tpe", trials=None, seed=3)
     monkeypatch.setattr(ledger, "append", fail)
     assert searcher.suggest("a") == Searcher.FINISHED
     assert (halt.cause, halt.error) == ("error", full)
@@ -229,7 +228,7 @@ def test_a_full_disk_ends_the_suggestions_and_halts_all(
 
 def test_a_halted_run_is_suggested_nothing_more(space: Space, problem: Problem, ledger: Ledger) -> None:
     halt = Halt(Budget(epochs=1), ledger.history, on_interrupt=lambda: None)
-    searcher = OptunaSearcher(space, problem, ledger, halt, trials=None, seed=3)
+    searcher = OptunaSearcher(space, problem, ledger, halt, tpe, source="tpe", trials=None, seed=3)
     assert isinstance(searcher.suggest("a"), dict)
     ledger.append(report("t001"))
     assert halt.stop_all()

@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
-from search.judge import Judge
 from search.ledger import Ledger
+from search.policy.rungs import Rungs
 from search.records import Action, Decision
-from search.rungs import Rungs
-from tests.search.scripted import DIVERGES, FAILS, Word, play
+from tests.search.events import report
+from tests.search.scripted import DIVERGES, FAILS, Word, judging, play
 
 
 def decided(rungs: Rungs, trial: str, epoch: int, best: float) -> tuple[Action, int | None, float | None]:
-    decision = rungs.decide(trial, epoch, best)
+    decision = rungs.decide(report(trial, epoch, best))
     assert (decision.trial, decision.epoch) == (trial, epoch)
     return decision.action, decision.rung, decision.cutoff
 
@@ -37,7 +37,7 @@ def test_below_the_top_third_at_a_rung_is_stopped() -> None:
 )
 def test_the_rungs_lie_below_the_last_epoch(epochs: int, expected: list[int]) -> None:
     rungs = Rungs(epochs, early_stopping=True)
-    assert [epoch for epoch in range(1, epochs + 1) if rungs.decide("t001", epoch, 0.5).rung] == expected
+    assert [epoch for epoch in range(1, epochs + 1) if rungs.decide(report("t001", epoch, 0.5)).rung] == expected
 
 
 def test_without_early_stopping_all_go_on() -> None:
@@ -53,18 +53,20 @@ ORDER: list[tuple[str, Word]] = [
 
 
 def test_replayed_from_the_ledger_they_decide_as_those_that_lived_through_it(ledger: Ledger) -> None:
-    judge = Judge(ledger, 7, early_stopping=True)
+    judge = judging(ledger, 7)
     play(ledger, judge, ORDER)
-    replayed = Rungs(7, early_stopping=True)
-    replayed.replay(ledger.records.values())
-    live = judge._rungs
+    replayed = Rungs(7, early_stopping=True, records=ledger.records.values())
+    live = judge._decider
+    assert isinstance(live, Rungs)
     assert live._reached == replayed._reached == {2: {"t001": 0.6, "t002": 0.5, "t005": 0.56}, 6: {}}
-    assert _without_time(live.decide("t009", 2, 0.58)) == _without_time(replayed.decide("t009", 2, 0.58))
+    assert _without_time(live.decide(report("t009", 2, 0.58))) == _without_time(
+        replayed.decide(report("t009", 2, 0.58))
+    )
 
 
 @pytest.mark.parametrize("word", [DIVERGES, FAILS])
 def test_a_trial_that_went_wrong_is_forgotten(ledger: Ledger, word: Word) -> None:
-    judge = Judge(ledger, 4, early_stopping=True)
+    judge = judging(ledger, 4)
     play(ledger, judge, [("t001", 0.9), ("t001", 0.9), ("t001", word)])
     play(ledger, judge, [("t002", 0.1), ("t002", 0.1)])
     decision = ledger.records["t002"].decisions[-1]
@@ -76,10 +78,10 @@ def test_forgetting_leaves_the_cutoffs_of_the_others() -> None:
         rungs = Rungs(epochs=7, early_stopping=True)
         for happen in happens:
             happen(rungs)
-        return rungs.decide("t009", 2, 0.5).cutoff
+        return rungs.decide(report("t009", 2, 0.5)).cutoff
 
     def reaches(trial: str, best: float) -> Callable[[Rungs], object]:
-        return lambda rungs: rungs.decide(trial, 2, best)
+        return lambda rungs: rungs.decide(report(trial, 2, best))
 
     alone = cutoff(reaches("t001", 0.4), reaches("t002", 0.7))
     assert alone == pytest.approx(0.6)

@@ -1,0 +1,140 @@
+"""What is learned from trials: which epochs of theirs, of how many, and only by their ranks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from search.policy.curves import MILESTONES, OBSERVED, Curves
+from search.policy.freeze_thaw import milestones
+from search.records import End
+from tests.search.events import report
+from tests.search.scripted import DIVERGES, FAILS
+
+EPOCHS = 40
+
+
+def climbed(curves: Curves, trial: str, scores: Sequence[float], seconds: Sequence[float] | None = None) -> None:
+    """Lets a trial report an epoch for each of `scores`."""
+    best = -math.inf
+    for epoch, score in enumerate(scores, 1):
+        best = max(best, score)
+        made = report(trial, epoch, score, best=best)
+        curves.add(replace(made, seconds=seconds[epoch - 1]) if seconds else made)
+
+
+def seen(curves: Curves, wanted: Sequence[str] = ()) -> list[tuple[str, int, float]]:
+    found = curves.observations(EPOCHS, wanted)
+    return list(zip(found.trials, found.epochs.astype(int).tolist(), found.values.tolist(), strict=True))
+
+
+def places(curves: Curves, wanted: Sequence[str] = ()) -> list[tuple[str, int]]:
+    return [(trial, epoch) for trial, epoch, _ in seen(curves, wanted)]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "expected"),
+    [(1, [1]), (2, [2]), (3, [2, 3]), (4, [2, 4]), (6, [2, 4, 6]), (20, [2, 4, 8, 16, 20]), (32, [2, 4, 8, 16, 32])],
+)
+def test_milestones_double_up_to_the_last_epoch(epochs: int, expected: list[int]) -> None:
+    assert milestones(epochs) == expected
+
+
+@pytest.mark.parametrize(
+    ("epochs", "expected"),
+    [(1, [1]), (2, [2]), (3, [2, 3]), (4, [2, 4]), (7, [2, 4, 7]), (8, [2, 4, 8]), (20, [4, 8, 16, 20])],
+)
+def test_of_a_trial_the_last_milestones_are_seen_and_where_it_is_now(epochs: int, expected: list[int]) -> None:
+    curves = Curves(milestones(EPOCHS))
+    climbed(curves, "t001", np.linspace(0.1, 0.9, epochs).tolist())
+    assert places(curves) == [("t001", epoch) for epoch in expected]
+    assert len(expected) <= MILESTONES + 1
+
+
+def test_at_a_milestone_the_best_until_then_counts() -> None:
+    curves = Curves(milestones(EPOCHS))
+    climbed(curves, "t001", [0.5, 0.4, 0.6, 0.1])
+    climbed(curves, "t002", [0.1, 0.55])
+    values = {(trial, epoch): value for trial, epoch, value in seen(curves)}
+    assert values[("t001", 2)] < values[("t002", 2)] < values[("t001", 4)]
+    assert curves.best(2) == ["t001", "t002"]
+    assert curves.best(1) == ["t001"]
+
+
+def test_values_are_normal_quantiles_of_ranks() -> None:
+    curves = Curves(milestones(EPOCHS))
+    for number, score in enumerate((0.3, 0.9, 0.5), 1):
+        climbed(curves, f"t{number:03d}", [score])
+    quantile = 0.967421566101701  # of 5/6
+    assert seen(curves) == [
+        ("t002", 1, pytest.approx(quantile)), ("t003", 1, pytest.approx(0.0)), ("t001", 1, pytest.approx(-quantile)),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("scale", [lambda x: 1e6 * x + 7, lambda x: x**9, math.exp, lambda x: -1 / (x + 0.1)])
+def test_neither_scale_nor_outliers_matter(scale: Callable[[float], float]) -> None:
+    scores = np.random.default_rng(0).random((12, 5))
+    plain, scaled = Curves(milestones(EPOCHS)), Curves(milestones(EPOCHS))
+    for number, row in enumerate(scores.tolist()):
+        climbed(plain, f"t{number:03d}", row)
+        climbed(scaled, f"t{number:03d}", [scale(score) for score in row])
+    assert seen(scaled) == seen(plain)
+    assert len({value for _, _, value in seen(plain)}) > 20
+
+
+def test_a_trial_that_failed_says_nothing_and_one_that_diverged_ranks_last() -> None:
+    curves = Curves(milestones(EPOCHS))
+    climbed(curves, "t001", [0.2, 0.3])
+    climbed(curves, "t002", [0.9, 0.9])
+    climbed(curves, "t003", [0.8, 0.8])
+    climbed(curves, "t004", [0.1])
+    assert len(curves) == 4
+    curves.add(replace(DIVERGES, trial="t002"))
+    curves.add(replace(FAILS, trial="t003"))
+    curves.add(replace(DIVERGES, trial="t005"))  # before its first report
+    assert len(curves) == 4
+    assert curves.best(9) == ["t001", "t004"]
+    *others, first, second = seen(curves)
+    assert [(trial, epoch) for trial, epoch, _ in others] == [("t001", 2), ("t004", 1)]
+    assert (first[:2], second[:2]) == (("t002", EPOCHS), ("t005", EPOCHS)), "after all epochs"
+    assert first[2] == second[2] < min(value for _, _, value in others)
+
+
+@pytest.mark.parametrize("state", ["completed", "stopped"])
+def test_other_ends_change_nothing(state: str) -> None:
+    curves = Curves(milestones(EPOCHS))
+    climbed(curves, "t001", [0.2, 0.3])
+    before = seen(curves)
+    curves.add(End(trial="t001", state=state))  # type: ignore[arg-type]
+    assert (seen(curves), len(curves), curves.best(1)) == (before, 1, ["t001"])
+
+
+def test_of_many_trials_the_best_are_seen_and_some_of_the_others_and_those_asked_for() -> None:
+    curves = Curves(milestones(EPOCHS))
+    count = 3 * OBSERVED
+    for number in range(count):
+        climbed(curves, f"t{number:03d}", [1 - number / count])
+    found = [trial for trial, _ in places(curves)]
+    assert len(found) == OBSERVED
+    numbers = [int(trial[1:]) for trial in found]
+    assert numbers[: OBSERVED // 2] == list(range(OBSERVED // 2)), "the best half"
+    assert numbers == sorted(numbers)
+    assert numbers[-1] == count - 1, "up to the worst"
+    assert max(np.diff(numbers)) <= math.ceil((count - OBSERVED // 2) / (OBSERVED // 2 - 1)), "evenly"
+    left_out = next(f"t{number:03d}" for number in range(count) if number not in numbers)
+    wanted = places(curves, [left_out, found[0]])
+    assert len(wanted) == OBSERVED + 1
+    assert (left_out, 1) in wanted
+
+
+def test_the_first_epoch_of_several_is_not_timed() -> None:
+    curves = Curves(milestones(EPOCHS))
+    climbed(curves, "t001", [0.1] * 3, seconds=[30.0, 2.0, 4.0])
+    climbed(curves, "t002", [0.1], seconds=[30.0])
+    assert curves.seconds("t001") == 3.0
+    assert curves.seconds("t002") == 30.0
+    assert curves.seconds("t003") is None
