@@ -71,11 +71,12 @@ class Drawing(FixedTrial):
                 return self._parent[name]
             return distribution.choices[int(self._generator.integers(len(distribution.choices)))]
         assert isinstance(distribution, Numeric)
-        if name not in self._parent or not distribution.low <= self._parent[name] <= distribution.high:
+        value = self._parent.get(name)
+        if not isinstance(value, int | float) or not distribution.low <= value <= distribution.high:
             return _uniform(distribution, self._generator)
         if self._generator.random() < KEPT:
-            return self._parent[name]
-        return _near(self._parent[name], distribution, self._generator)
+            return value
+        return _near(value, distribution, self._generator)
 
 
 def _uniform(distribution: Numeric, generator: np.random.Generator) -> Any:

@@ -17,7 +17,7 @@ from search.halt import Halt
 from search.judge import Judge
 from search.ledger import Ledger
 from search.ledger_searcher import LedgerSearcher
-from search.records import End, Retry, TrialError
+from search.records import End, Retry, TrialError, TrialRecord
 from search.resources import Shares
 from search.run_folder import RunFolder, next_command, resume_command, watch_command
 from search.space import load_space
@@ -91,14 +91,19 @@ def test_errors_and_retries_are_counted(ledger: Ledger) -> None:
     assert ends(list(ledger.records.values())) == said
 
 
-def test_a_trial_that_has_ended_keeps_its_best_weights_alone(tmp_path: Path) -> None:
+def test_a_trial_that_has_ended_keeps_its_best_weights_alone_and_a_paused_one_a_state(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     for folder in ("best", "state", "state.before", "state.partial"):
         (run.trial("t001") / folder).mkdir(parents=True)
         (run.trial("t001") / folder / "state.json").write_text("{}")
-    tidy(run, "t001")
+    record = TrialRecord(name="t001", source="tpe", params={}, distributions={}, config={})
+    tidy(run, record)
+    assert len(list(run.trial("t001").iterdir())) == 4, "it goes on from them"
+    tidy(run, dataclasses.replace(record, state="paused"))
+    assert sorted(path.name for path in run.trial("t001").iterdir()) == ["best", "state"], "the newest will do"
+    tidy(run, dataclasses.replace(record, state="stopped"))
     assert [path.name for path in run.trial("t001").iterdir()] == ["best"]
-    tidy(run, "t002")
+    tidy(run, dataclasses.replace(record, name="t002", state="stopped"))
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,6 +114,7 @@ def test_what_the_flags_left_open_is_told(inputs: Inputs) -> None:
         "skipped  2 rows of sts-dev.csv, the first: sts-dev.csv:3: no label",
         "encoder  demo (2 layers, 16 wide)",
         "trials   3 of at most 2 epochs of 48 examples",
+        "search   freeze-thaw",
         "machine  2 CPU cores: 1 at a time, 1 thread each",
         "computes in fp32",
     ]

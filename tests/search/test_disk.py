@@ -39,8 +39,8 @@ def test_room_is_looked_for_where_the_folder_will_be(tmp_path: Path, monkeypatch
     folder = tmp_path / "runs/new"
     check_room(folder, 1_500_000_000)
     message = (
-        f"{folder}: 1.5 GB free, but the trials that run at a time save up to 2.2 GB; free some, or give another "
-        "--runs-dir or a smaller --concurrent"
+        f"{folder}: 1.5 GB free, but the trials that run or pause at a time save up to 2.2 GB; free some, or give "
+        "another --runs-dir, a smaller --concurrent, or --search tpe, which pauses none"
     )
     with refused(message):
         check_room(folder, 2_200_000_000)
@@ -56,6 +56,7 @@ def test_room_for_the_states_of_all_trials_at_a_time() -> None:
     weights = [np.zeros((10, 20), np.float32), np.zeros(50, np.float16)]
     # Three states of weights and two moments, and the weights of the best epoch, 4 bytes each.
     assert room_for_states(weights, concurrent=1) == (3 * 3 + 1) * 250 * 4
+    assert room_for_states(weights, concurrent=1, paused=2) == (3 * 3 + 1 + 2 * (3 + 1)) * 250 * 4
     assert room_for_states(iter(weights), concurrent=3) == 3 * room_for_states(weights, concurrent=1)
 
 

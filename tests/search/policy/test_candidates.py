@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
-from optuna.samplers import BaseSampler
+from optuna.distributions import IntDistribution
 
 from model.config import TrialConfig
 from model.errors import UserError
 from model.problem import Problem
-from search.policy.candidates import BATCH, KEPT, NEIGHBOURS, POOL, Candidate, Candidates, _Near
-from search.space import Space, load_space, quiet_optuna
+from search.policy.candidates import BATCH, NEIGHBOURS, POOL, Candidate, Candidates
+from search.policy.drawing import KEPT, Drawing
+from search.space import Space, load_space
 from tests.search.test_space import GOOD
 from tests.search.test_spaces import FILES, problem_of
 
@@ -34,8 +35,7 @@ def params(candidates: list[Candidate]) -> list[dict[str, object]]:
 def test_a_search_that_was_resumed_has_the_same(space: Space, problem: Problem) -> None:
     live = Candidates(space, problem, seed=1)
     parents = [candidate.params for candidate in live.fresh(0)[:3]]
-    for begun in range(4):
-        fresh = live.fresh(begun)
+    fresh = [live.fresh(begun) for begun in range(4)][-1]
     resumed = Candidates(space, problem, seed=1)
     assert resumed.fresh(3) == fresh
     assert resumed.near(parents, 7) == live.near(parents, 7)
@@ -59,7 +59,7 @@ def test_each_trial_that_is_begun_brings_new_draws_in_place_of_the_oldest(space:
 def test_a_draw_is_what_the_space_makes_of_its_parameters(space: Space, problem: Problem) -> None:
     for candidate in Candidates(space, problem, seed=1).fresh(0)[:20]:
         trial = optuna.trial.FixedTrial(dict(candidate.params))
-        assert space.draw(trial, problem).to_dict() == candidate.config  # type: ignore[arg-type]
+        assert space.draw(trial, problem) == candidate.config
         assert candidate.distributions == trial.distributions
 
 
@@ -97,12 +97,10 @@ def test_neighbours_have_most_values_from_one_parent(space: Space, problem: Prob
     assert {one.params["activation"] for one in of_second if one.params["common"]} == {"relu", "tanh"}
 
 
-def drawn_near(suggest: Callable[[optuna.Trial], object], parent: object, count: int = 400) -> list[object]:
+def drawn_near(suggest: Callable[[Drawing], object], parent: object, count: int = 400) -> list[object]:
     """Values of the parameter `x` around a parent with another one."""
-    with quiet_optuna():
-        sampler: BaseSampler = _Near([{"x": parent}], np.random.default_rng(0))
-        study = optuna.create_study(sampler=sampler)
-        return [suggest(study.ask()) for _ in range(count)]
+    generator = np.random.default_rng(0)
+    return [suggest(Drawing(generator, parent={"x": parent})) for _ in range(count)]
 
 
 def test_steps_stay_on_their_grid() -> None:
@@ -138,6 +136,21 @@ def test_of_a_choice_the_parents_value_is_kept_even_where_it_is_none() -> None:
     assert found.count(None) / len(found) == pytest.approx(KEPT + (1 - KEPT) / 3, abs=0.05)
 
 
+def test_a_drawing_draws_as_often_as_it_should_over_the_whole_range() -> None:
+    generator = np.random.default_rng(0)
+    drawings = [Drawing(generator) for _ in range(600)]
+    whole = [drawing.suggest_int("layers", 0, 3) for drawing in drawings]
+    assert np.bincount(whole) / 600 == pytest.approx([0.25] * 4, abs=0.06)
+    drawn = [drawing.suggest_float("rate", 1e-6, 1e-2, log=True) for drawing in drawings]
+    rates = np.log10(drawn)
+    assert (rates.min(), rates.mean(), rates.max()) == pytest.approx((-6, -4, -2), abs=0.15)
+    choices = [drawing.suggest_categorical("pooling", ["mean", None]) for drawing in drawings]
+    assert choices.count(None) / 600 == pytest.approx(0.5, abs=0.06)
+    assert drawings[0].suggest_int("layers", 0, 3) == whole[0], "asked again, it says the same"
+    assert drawings[0].params == {"layers": whole[0], "rate": drawn[0], "pooling": choices[0]}
+    assert drawings[0].distributions["layers"] == IntDistribution(0, 3)
+
+
 def test_a_space_that_breaks_in_a_draw_says_so(problem: Problem) -> None:
     def breaks(trial: optuna.Trial, problem: Problem) -> TrialConfig:
         raise ZeroDivisionError("as the space has it")
@@ -152,14 +165,11 @@ def test_neighbours_in_every_space_are_inside_it(path: Path) -> None:
     space = load_space(path)
     candidates = Candidates(space, problem_of(12, 768, 12), seed=0)
     parents = [candidates.point(name).params for name in list(space.points)[:2]]
-    with quiet_optuna():
-        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-        parents += [candidates.drawn(study).params for _ in range(3)]
+    parents += [candidate.params for candidate in candidates.fresh(0)[:3]]
     neighbours = candidates.near(parents, 1)
     assert len(neighbours) == NEIGHBOURS
     for one in neighbours:
         for name, distribution in one.distributions.items():
             assert distribution._contains(distribution.to_internal_repr(one.params[name])), name
-        assert TrialConfig.from_dict(dict(one.config)).to_dict() == one.config
     kept = [max(len(one.params.items() & parent.items()) for parent in parents) for one in neighbours]
     assert np.mean([count / len(one.params) for count, one in zip(kept, neighbours, strict=True)]) > 0.5

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from search.policy.encoding import Encoding
+from search.policy.encoding import Drawn, Encoding
 
 LAYERS = IntDistribution(0, 10)
 RATE = FloatDistribution(1e-6, 1e-2, log=True)
@@ -17,19 +17,11 @@ DROPOUT = FloatDistribution(0.0, 0.5)
 POOLING = CategoricalDistribution(("cls", "mean", None, True))
 
 
-@dataclass
-class Made:
-    """A configuration."""
-
-    params: dict[str, Any]
-    distributions: dict[str, BaseDistribution] = field(default_factory=dict)
+def made(distributions: Mapping[str, BaseDistribution], **params: Any) -> Drawn:
+    return Drawn(params, {name: distributions[name] for name in params})
 
 
-def made(distributions: dict[str, BaseDistribution], **params: Any) -> Made:
-    return Made(params, {name: distributions[name] for name in params})
-
-
-def apart(one: Made, other: Made, *others: Made) -> float:
+def apart(one: Drawn, other: Drawn, *others: Drawn) -> float:
     """The squared distance of two, among others."""
     left, right, *_ = Encoding([one, other, *others])([one, other])
     return float(((left - right) ** 2).sum())
