@@ -13,6 +13,8 @@ from model.errors import UserError
 from search.budget import Budget
 from search.run_folder import check_name
 
+Search = Literal["freeze-thaw", "tpe", "random"]
+
 
 @dataclass(frozen=True)
 class Flags:
@@ -46,7 +48,7 @@ class Flags:
     """Configurations to try."""
     budget: Annotated[str | None, arg(metavar="BUDGET", help_behavior_hint="(default: no limit)")] = None
     """The most that the run may take in all: a time such as 2h or 1h30m, or a number of epochs such as 300epochs."""
-    search: Literal["freeze-thaw", "tpe", "random"] = "freeze-thaw"
+    search: Search = "freeze-thaw"
     """How trials are chosen. freeze-thaw: a model of all learning curves says what is tried next, who is paused and who
     goes on (docs/search.md). tpe, random: Optuna's TPE, or draws that learn nothing; both with ASHA, which stops weak
     trials."""

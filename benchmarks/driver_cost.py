@@ -1,0 +1,154 @@
+"""What the driver itself costs as trials grow: python -m benchmarks.driver_cost
+
+A search of spaces/full.py whose trials take one simulated second each, on a simulated clock, by the very searcher,
+judge and scheduler of a search, with ledger, TensorBoard files and printed lines on disk: what is left is the driver's
+own time. Ray's, which it spends beside a real trial's, is not in it. Printed as a Markdown table: milliseconds of the
+driver for each trial, and its memory, when there are 100, 1,000 and 10,000; with --picture, drawn.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import tyro
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.progress import track
+
+from model.data.tasks import CS224N
+from model.errors import UserError, reported
+from model.problem import Problem
+from search.budget import Budget
+from search.flags import Search
+from search.halt import Halt
+from search.judge import Judge
+from search.ledger import Ledger
+from search.progress import PlainLines
+from search.records import Report
+from search.run_folder import RunFolder
+from search.scheduler import JudgedTrials
+from search.space import load_space
+from search.strategy import strategy_of
+from search.tensorboard import TensorBoard
+
+AT_A_TIME = 16
+"""Simulated workers."""
+WINDOW = 0.1
+"""Share of the trials, the last ones before a count, whose mean is its cost."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Measures the driver's own time and memory."""
+
+    counts: tuple[int, ...] = (100, 1000, 10000)
+    """Trials at which they are looked at."""
+    search: Search = "freeze-thaw"
+    """How trials are chosen."""
+    space: Path = Path("spaces/full.py")
+    """What they are drawn from."""
+    picture: Path | None = None
+    """A file for the picture, .svg or .png."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of all trials, in their order."""
+
+    seconds: np.ndarray
+    """The driver's, for each."""
+    megabytes: np.ndarray
+    """The most that the process had taken when it ended."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.driver_cost")
+    with reported():
+        if not arguments.counts or min(arguments.counts) < 10:
+            raise UserError(f"--counts {' '.join(map(str, arguments.counts))}: allowed are whole numbers from 10")
+        with tempfile.TemporaryDirectory() as folder:
+            cost = measure(arguments, RunFolder(Path(folder)))
+        print(f"{date.today()}, {arguments.search}, {arguments.space}, {AT_A_TIME} trials at a time\n")
+        print("| trials | driver, milliseconds a trial | memory, MB |")
+        print("|---|---|---|")
+        for count in arguments.counts:
+            last = cost.seconds[int(count * (1 - WINDOW)) : count]
+            print(f"| {count:,} | {1000 * last.mean():.1f} | {cost.megabytes[count - 1]:.0f} |")
+        if arguments.picture is not None:
+            draw(cost, arguments.picture)
+
+
+def measure(arguments: Arguments, run: RunFolder) -> Cost:
+    """Plays the search."""
+    space, trials = load_space(arguments.space), max(arguments.counts)
+    sizes = {task.name: 10_000 for task in CS224N}
+    problem = Problem(tasks=CS224N, num_layers=12, hidden_size=768, num_heads=12, train_size=sizes, dev_size=sizes)
+    seconds, megabytes = [], []
+    with Ledger(run.ledger) as ledger, (run.path / "lines.txt").open("w") as lines:
+        halt = Halt(Budget(), ledger.history, on_interrupt=lambda: None)
+        ledger.listen(TensorBoard(run))
+        ledger.listen(PlainLines(Console(file=lines, width=120), 1))
+        decider, searcher_for = strategy_of(
+            arguments.search, space, problem, ledger, halt, epochs=1, trials=trials, seed=0, early_stopping=True
+        )
+        judge = Judge(ledger, 1, decider)
+        searcher = searcher_for()
+        scheduler = JudgedTrials(judge, halt)
+        running: list[Any] = []
+        for number in track(range(trials + AT_A_TIME), "trials", console=Console(stderr=True)):
+            begun = time.perf_counter()
+            if number >= AT_A_TIME:
+                trial = running.pop(0)
+                scheduler.on_trial_result(None, trial, {"outcome": outcome(trial.config["trial"], number)})  # type: ignore[arg-type]
+                searcher.on_trial_complete(trial.trial_id)
+            if number < trials:
+                config = searcher.suggest(str(number))
+                assert isinstance(config, dict), "there is room for more"
+                trial = SimpleNamespace(trial_id=str(number), config=config, num_failures=0, max_failures=0)
+                scheduler.on_trial_add(None, trial)  # type: ignore[arg-type]
+                running.append(trial)
+            if number >= AT_A_TIME:
+                seconds.append(time.perf_counter() - begun)
+                megabytes.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
+    return Cost(np.array(seconds), np.array(megabytes))
+
+
+def outcome(trial: str, number: int) -> Report:
+    """What a trial reports: scores like those of a real one, made up."""
+    overall = float(0.6 + 0.1 * np.sin(number) + 0.05 * np.random.default_rng(number).normal())
+    scores = dict.fromkeys((task.name for task in CS224N), overall)
+    return Report(
+        trial=trial, epoch=1, scores=scores, clean_scores=scores, train_scores=scores, losses=scores, overall=overall,
+        clean_overall=overall, best=overall, examples=1, train_seconds=1.0, seconds=1.0, trainable_parameters=1,
+    )  # fmt: skip
+
+
+def draw(cost: Cost, path: Path) -> None:
+    """Time and memory by the number of trials."""
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    trials = np.arange(1, len(cost.seconds) + 1)
+    width = max(1, len(trials) // 100)
+    means = np.convolve(cost.seconds, np.ones(width) / width, mode="valid")
+    for place, values, label in (
+        (1, 1000 * means, "driver, ms a trial"),
+        (2, cost.megabytes[width - 1 :], "memory, MB"),
+    ):
+        axes = figure.add_subplot(1, 2, place)
+        axes.plot(trials[width - 1 :], values)
+        axes.set_xlabel("trials")
+        axes.set_ylabel(label)
+        axes.set_ylim(bottom=0)
+    figure.savefig(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
