@@ -98,7 +98,7 @@ def measure(arguments: Arguments, run: RunFolder) -> Cost:
         ledger.listen(TensorBoard(run))
         ledger.listen(PlainLines(Console(file=lines, width=120), 1))
         decider, searcher_for = strategy_of(
-            arguments.search, space, problem, ledger, halt, epochs=1, trials=trials, seed=0, early_stopping=True
+            arguments.search, space, problem, ledger, halt, epochs=1, trials=None, seed=0, early_stopping=True
         )
         judge = Judge(ledger, 1, decider)
         searcher = searcher_for()
@@ -110,12 +110,11 @@ def measure(arguments: Arguments, run: RunFolder) -> Cost:
                 trial = running.pop(0)
                 scheduler.on_trial_result(None, trial, {"outcome": outcome(trial.config["trial"], number)})  # type: ignore[arg-type]
                 searcher.on_trial_complete(trial.trial_id)
-            if number < trials:
-                config = searcher.suggest(str(number))
-                assert isinstance(config, dict), "there is room for more"
-                trial = SimpleNamespace(trial_id=str(number), config=config, num_failures=0, max_failures=0)
-                scheduler.on_trial_add(None, trial)  # type: ignore[arg-type]
-                running.append(trial)
+            config = searcher.suggest(str(number))
+            assert isinstance(config, dict), "there is room for more"
+            trial = SimpleNamespace(trial_id=str(number), config=config, num_failures=0, max_failures=0)
+            scheduler.on_trial_add(None, trial)  # type: ignore[arg-type]
+            running.append(trial)
             if number >= AT_A_TIME:
                 seconds.append(time.perf_counter() - begun)
                 megabytes.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
