@@ -214,6 +214,7 @@ class Times:
 
     begun: dict[str, float]
     ended: dict[str, float]
+    """Of trials that are paused, when they came to that."""
 
 
 def _times(ledger: Path) -> Times:
@@ -226,7 +227,7 @@ def _times(ledger: Path) -> Times:
             break  # torn by a crash: the last one
         if event["event"] == "suggested":
             times.begun[event["trial"]] = event["time"]
-        elif event["event"] == "end":
+        elif event["event"] == "end" or event.get("action") == "pause":
             times.ended[event["trial"]] = event["time"]
     return times
 

@@ -128,7 +128,7 @@ def _reservations(info: RunInfo, trials: Mapping[str, TrialRecord], figures: Map
     found = []
     if info.early_stopping:
         found.append("Weak trials were stopped early: what they would have come to is not known (--no-early-stopping).")
-    running = [name for name in figures if name in trials and trials[name].state == "running"]
+    running = [name for name in figures if name in trials and not trials[name].has_ended]
     if running:
         found.append(f"Not ended, with the scores reached so far: {', '.join(running)}.")
     return found

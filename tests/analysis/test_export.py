@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from analysis.export import main
 from benchmarks.replay import read_table
 from search.ledger import Ledger
-from search.records import End, EndState, Report, Suggested, TrialError
+from search.records import Decision, End, EndState, Promoted, Report, Suggested, TrialError
 from search.run_folder import RunFolder
 from tests.support import tiny_config
 
@@ -198,6 +198,24 @@ def test_curves_need_two_trials(run: RunFolder, tmp_path: Path, capsys: pytest.C
         "--no-early-stopping\n"
     )
     assert not path.exists()
+
+
+def test_a_paused_trial_is_pruned_where_it_is(run: RunFolder, tmp_path: Path) -> None:
+    with Ledger(run.ledger) as ledger:
+        for name, paused in (("t004", 30.0), ("t005", 40.0)):
+            _trial(ledger, name, [0.3, 0.2], None)
+            at = 1_800_000_000.0 + paused
+            ledger.append(Decision(trial=name, epoch=2, action="pause", rung=2, cutoff=None, time=at))
+        ledger.append(Promoted(trial="t005"))
+    export(run, "--optuna", str(tmp_path / "study.db"), "--csv", str(tmp_path / "trials.csv"))
+    paused, goes_on = load(tmp_path / "study.db", run.name).trials[-2:]
+    assert (paused.state, paused.value, paused.user_attrs["state"]) == (TrialState.PRUNED, 0.3, "paused")
+    assert paused.duration is not None
+    assert paused.duration.total_seconds() == 30
+    assert (goes_on.state, goes_on.datetime_complete) == (TrialState.RUNNING, None)
+    with (tmp_path / "trials.csv").open(newline="", encoding="utf-8") as file:
+        states = {row["trial"]: row["state"] for row in csv.DictReader(file)}
+    assert (states["t004"], states["t005"]) == ("paused", "running")
 
 
 def refused(run: RunFolder, capsys: pytest.CaptureFixture[str], *flags: str) -> str:

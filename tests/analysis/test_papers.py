@@ -28,7 +28,7 @@ from analysis.published.measures import (
 from model.data.scores import overall, overall_2023
 from model.data.tasks import CS224N
 from search.ledger import Ledger
-from search.records import End, Report, TrialRecord
+from search.records import Decision, End, Report, TrialRecord
 from search.run_folder import RunFolder, RunInfo, create_run
 from spaces.papers import POINTS
 from tests.search.events import TASKS, report, suggested
@@ -278,7 +278,9 @@ def make_run(
             ledger.append(suggested(name, source))
             for made in record.reports:
                 ledger.append(dataclasses.replace(made, trial=name))
-            if record.state not in ("running", "paused"):
+            if record.state == "paused":
+                ledger.append(Decision(trial=name, epoch=record.epoch, action="pause", rung=None, cutoff=None))
+            elif record.state != "running":
                 ledger.append(End(trial=name, state=record.state))
     return run
 
@@ -418,6 +420,12 @@ def test_the_arms_of_an_experiment_stand_beside_its_table(tmp_path: Path, path: 
 def test_any_other_space_may_have_the_papers_points(tmp_path: Path) -> None:
     run = make_run(tmp_path, {"point jetty-final": ended("completed", epoch(1))}, space="spaces/full.py")
     assert as_markdown(compare(run)).startswith("This run: 1 of the papers' 20 configurations in full.py, ")
+
+
+def test_a_paused_trial_has_not_ended(tmp_path: Path) -> None:
+    page = as_markdown(compare(make_run(tmp_path, {"point jetty-final": ended("paused", epoch(1))})))
+    assert "\n\nNot ended, with the scores reached so far: jetty-final.\n\n" in page
+    assert "| this run: t001, epoch 1 of 1 |" in page
 
 
 def test_it_says_that_trials_were_stopped(tmp_path: Path) -> None:

@@ -18,10 +18,12 @@ def test_a_budget_of_epochs(tmp_path: Path, uninterrupted: Search) -> None:
     search = Search(tmp_path)
     said, errors = search.start("--budget", "3epochs").ends()
     assert errors == ""
-    assert "Ended: 1 unfinished" in said
+    assert "Ended: 1 paused, 1 unfinished" in said
     assert f"--resume {search.run.name} --runs-dir {search.runs_dir}" in said
-    assert [(r.name, r.state, r.epoch) for r in search.history().trials.values()] == [("t001", "running", 3)]
-    assert search.run.states("t001") != [], "it is kept as it was"
+    trials = [(record.name, record.state, record.epoch) for record in search.history().trials.values()]
+    assert trials == [("t001", "paused", 2), ("t002", "running", 1)]
+    for name in ("t001", "t002"):
+        assert search.run.states(name) != [], "it is kept as it was"
     search.leaves_nothing_running()
 
     said, errors = search.resume().ends()
@@ -44,14 +46,14 @@ def test_a_budget_of_time(tmp_path: Path, uninterrupted: Search) -> None:
     # a step that would take an hour when the time is up.
     budget = math.ceil(2 * before) + 5
     begun = time.monotonic()
-    driver = search.resume("--budget", f"{budget}s", plan={"t001": {3: "dawdle"}})
-    said, errors = driver.wait_for(search.met("t001", 3)).ends()
+    driver = search.resume("--budget", f"{budget}s", plan={"t002": {2: "dawdle"}})
+    said, errors = driver.wait_for(search.met("t002", 2)).ends()
     took = time.monotonic() - begun
     assert errors == ""
-    assert "Ended: 1 unfinished" in said
+    assert "Ended: 1 paused, 1 unfinished" in said
     assert before + took < budget + GRACE, "what the first session took counts"
     history = search.history()
-    assert history.trials["t001"].state == "running"
+    assert [record.state for record in history.trials.values()] == ["paused", "running"]
     assert budget <= history.seconds_spent() < budget + GRACE
     search.leaves_nothing_running()
 

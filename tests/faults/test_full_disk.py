@@ -100,14 +100,15 @@ def test_too_small_from_the_start(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def paused(tmp_path_factory: pytest.TempPathFactory) -> Search:
-    """A run of one trial so far."""
+    """A run of two trials so far."""
     search = Search(tmp_path_factory.mktemp("paused"))
     search.start("--budget", "4epochs").ends()
+    assert list(search.history().trials) == ["t001", "t002"]
     return search
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", ["ledger.jsonl", "trials/t002", "ray"])
+@pytest.mark.parametrize("place", ["ledger.jsonl", "trials/t003", "ray"])
 def test_that_of_one_part_alone(tmp_path: Path, disk: Disk, paused: Search, uninterrupted: Search, place: str) -> None:
     """The ledger; a trial's folder, in which TensorBoard's file is the first that is written; Ray's own files."""
     shutil.copytree(paused.runs_dir, tmp_path / "runs")

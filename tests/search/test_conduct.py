@@ -17,7 +17,7 @@ from search.halt import Halt
 from search.judge import Judge
 from search.ledger import Ledger
 from search.ledger_searcher import LedgerSearcher
-from search.records import End, Retry, TrialError, TrialRecord
+from search.records import Decision, End, Retry, TrialError, TrialRecord
 from search.resources import Shares
 from search.run_folder import RunFolder, next_command, resume_command, watch_command
 from search.space import load_space
@@ -78,6 +78,14 @@ def test_an_unfinished_trial_can_go_on(tmp_path: Path, ledger: Ledger) -> None:
     assert shown(run, ledger, 1) == ["Ended: 1 unfinished", f"Go on: {resume_command(run)}"]
     ledger.append(report())
     assert shown(run, ledger, 1)[:2] == ["Ended: 1 unfinished", f"Go on: {resume_command(run)}"]
+
+
+def test_a_paused_trial_is_counted_and_the_run_can_go_on(tmp_path: Path, ledger: Ledger) -> None:
+    run = RunFolder(tmp_path / "one")
+    ledger.append(suggested())
+    ledger.append(report())
+    ledger.append(Decision(trial="t001", epoch=1, action="pause", rung=1, cutoff=None))
+    assert shown(run, ledger, 1)[:2] == ["Ended: 1 paused", f"Go on: {resume_command(run)}"]
 
 
 def test_errors_and_retries_are_counted(ledger: Ledger) -> None:

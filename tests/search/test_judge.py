@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from search.judge import RETRIES
+from search.judge import RETRIES, Judge
 from search.ledger import Ledger
-from search.records import Reason, Retry
+from search.records import Action, Decision, Promoted, Reason, Report, Retry
 from tests.search.events import report, suggested
 from tests.search.scripted import DIVERGES, ERROR, FAILS, Word, judging, lines, play
 
@@ -143,3 +143,75 @@ def test_retries_are_counted_in_the_ledger(tmp_path: Path) -> None:
     assert left("died", "hung", "died", "hung") == 0
     assert left("damaged", "damaged", "damaged", "damaged") == 3, "that is no death"
     assert left("memory", "memory") == 3, "nor is that"
+
+
+class Scripted:
+    """Decides as it is told, by trial and epoch; else a trial goes on."""
+
+    def __init__(self, actions: dict[tuple[str, int], Action], surplus: list[str] | None = None) -> None:
+        self._actions = actions
+        self._surplus = surplus or []
+
+    def decide(self, report: Report) -> Decision:
+        action = self._actions.get((report.trial, report.epoch), "continue")
+        return Decision(trial=report.trial, epoch=report.epoch, action=action, rung=None, cutoff=None)
+
+    def surplus(self) -> list[str]:
+        due, self._surplus = self._surplus, []
+        return due
+
+    def forget(self, trial: str) -> None:
+        raise AssertionError(f"{trial} did nothing wrong")
+
+
+def test_a_paused_trial_goes_on_and_may_pause_again(ledger: Ledger) -> None:
+    judge = Judge(ledger, 6, Scripted({("t001", 2): "pause", ("t001", 4): "pause"}))
+    ledger.append(suggested())
+    assert [judge.reported(report(epoch=epoch)) for epoch in (1, 2)] == ["continue", "pause"]
+    assert ledger.records["t001"].state == "paused"
+    ledger.append(Promoted(trial="t001"))
+    assert [judge.reported(report(epoch=epoch)) for epoch in range(1, 5)] == ["continue"] * 3 + ["pause"], "repeated"
+    ledger.append(Promoted(trial="t001"))
+    assert [judge.reported(report(epoch=epoch)) for epoch in (5, 6)] == ["continue", "stop"]
+    assert ledger.records["t001"].state == "completed"
+
+
+def test_paused_trials_that_are_too_many_are_stopped_after_the_decision(ledger: Ledger) -> None:
+    for name in ("t001", "t002"):
+        ledger.append(suggested(name))
+    judge = Judge(ledger, 6, Scripted({("t001", 1): "pause", ("t002", 1): "pause"}))
+    judge.reported(report("t001", 1))
+    judge._decider = Scripted({("t002", 1): "pause"}, surplus=["t001"])
+    order = kinds(ledger)
+    assert judge.reported(report("t002", 1)) == "pause"
+    assert order == ["Report", "Decision", "End"]
+    assert [record.state for record in ledger.records.values()] == ["stopped", "paused"]
+
+
+def test_a_resumed_run_leaves_paused_trials_paused(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    with Ledger(path) as ledger:
+        ledger.append(suggested())
+        Judge(ledger, 6, Scripted({("t001", 1): "pause"})).reported(report())
+    before = path.read_bytes()
+    with Ledger(path) as ledger:
+        Judge(ledger, 6, Scripted({}))
+        assert path.read_bytes() == before
+        ledger.append(Promoted(trial="t001"))
+    before = path.read_bytes()
+    with Ledger(path) as ledger:
+        Judge(ledger, 6, Scripted({}))
+        assert path.read_bytes() == before, "nor is one that goes on decided about again"
+
+
+def test_when_a_search_is_over_those_that_paused_are_stopped(ledger: Ledger) -> None:
+    judge = Judge(ledger, 2, Scripted({("t001", 1): "pause", ("t003", 1): "pause"}))
+    for name in ("t001", "t002", "t003", "t004"):
+        ledger.append(suggested(name))
+    for name in ("t001", "t002", "t003"):
+        judge.reported(report(name))
+    judge.reported(report("t002", 2))
+    order = kinds(ledger)
+    judge.close()
+    assert order == ["End", "End"]
+    assert [record.state for record in ledger.records.values()] == ["stopped", "completed", "stopped", "running"]

@@ -11,7 +11,19 @@ from rich.console import Console
 
 from search.ledger import Ledger
 from search.progress import LiveTable, PlainLines, clock, progress, seconds_left, summary
-from search.records import Decision, End, History, Reason, Report, Retry, Session, TrialError, TrialEvent, leaderboard
+from search.records import (
+    Decision,
+    End,
+    History,
+    Promoted,
+    Reason,
+    Report,
+    Retry,
+    Session,
+    TrialError,
+    TrialEvent,
+    leaderboard,
+)
 from tests.search.events import TASKS, report, suggested
 
 ERROR = TrialError(type="ValueError", message="[boom]\nmore", traceback="...")
@@ -118,6 +130,54 @@ def test_of_what_is_trained_on_dev_no_score_is_shown(ledger: Ledger, terminal: b
             "d001  epoch 2/2  dev is part of train: no scores",
             "d001  completed with epoch 2",
         ]
+
+
+PAUSES: list[TrialEvent] = [
+    suggested("t001", "random"),
+    report("t001", 1, 0.5),
+    Decision(trial="t001", epoch=1, action="continue", rung=None, cutoff=None),
+    report("t001", 2, 0.25, best=0.5),
+    Decision(trial="t001", epoch=2, action="pause", rung=2, cutoff=None),
+    suggested("t002", "surrogate"),
+    Promoted(trial="t001"),
+    report("t001", 3, 0.75),
+    Decision(trial="t001", epoch=3, action="pause", rung=3, cutoff=None),
+    End(trial="t001", state="stopped"),
+]
+
+
+def test_a_pipe_is_told_who_pauses_and_who_goes_on(ledger: Ledger) -> None:
+    console = Console(file=io.StringIO(), width=40)
+    ledger.listen(progress(console, ledger.history, TASKS, trials=6, epochs=4))
+    for event in PAUSES:
+        ledger.append(event)
+    said = [line.partition("  sentiment")[0] for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    assert said == [
+        "t001  starts, proposed by random",
+        "t001  epoch 1/4",
+        "t001  epoch 2/4",
+        "t001  pauses",
+        "t002  starts, proposed by surrogate",
+        "t001  goes on after epoch 2",
+        "t001  epoch 3/4",
+        "t001  pauses",
+        "t001  stopped after epoch 3: best 0.7500",
+    ]
+
+
+def test_a_paused_trial_stays_in_the_table_and_has_not_ended(ledger: Ledger) -> None:
+    for event in PAUSES[:6]:
+        ledger.append(event)
+    console = Console(file=io.StringIO(), width=110, height=30, force_terminal=True, color_system=None)
+    with progress(console, ledger.history, TASKS, trials=6, epochs=4):
+        pass
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    rows = [line.replace("│", " ").split() for line in text.splitlines() if "│" in line]
+    assert rows[:2] == [
+        ["t001", "0.5000", "0.500", "0.500", "0.500", "2/4", "paused", "1k", "random"],
+        ["t002", "-", "-", "-", "-", "0/4", "running", "-", "surrogate"],
+    ]
+    assert "best so far 0.5000 (t001) · 0 of 6 trials ended (1 paused)" in text
 
 
 def test_a_low_terminal_shows_what_runs_and_the_best(filled: Ledger) -> None:

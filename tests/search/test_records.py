@@ -9,6 +9,7 @@ from search.records import (
     End,
     Event,
     History,
+    Promoted,
     Retry,
     Session,
     SessionEnd,
@@ -41,6 +42,13 @@ def failure(trial: str, time: float) -> End:
     return End(trial=trial, state="failed", error=ERROR, time=time)
 
 
+PAUSED: list[Event] = [
+    suggested(),
+    report(),
+    Decision(trial="t001", epoch=1, action="pause", rung=1, cutoff=None),
+]
+
+
 def test_events_come_to_records() -> None:
     history = History(EVENTS)
     first, second = history.trials.values()
@@ -69,6 +77,15 @@ def test_events_come_to_records() -> None:
             End(trial="t001", state="failed"),
             "trial t001 has ended as failed",
         ),
+        ([], Promoted(trial="t001"), "trial t001 was never suggested"),
+        ([suggested()], Promoted(trial="t001"), "trial t001 goes on without having been paused"),
+        ([*PAUSED, Promoted(trial="t001")], Promoted(trial="t001"), "trial t001 goes on without having been paused"),
+        (PAUSED, report(epoch=2), "trial t001 is paused"),
+        (PAUSED, Retry(trial="t001", reason="died", error=ERROR), "trial t001 is paused"),
+        (PAUSED, PAUSED[-1], "trial t001 is paused"),
+        (PAUSED, suggested(), "trial t001 is suggested twice"),
+        ([*PAUSED, Promoted(trial="t001")], report(), "trial t001 reports epoch 1 after epoch 1"),
+        ([*PAUSED, End(trial="t001", state="stopped")], Promoted(trial="t001"), "trial t001 has ended as stopped"),
     ],
 )
 def test_what_can_not_follow_changes_nothing(before: list[Event], event: Event, message: str) -> None:
@@ -79,6 +96,31 @@ def test_what_can_not_follow_changes_nothing(before: list[Event], event: Event, 
     assert history.last_trial == ("t001" if before else None)
     history.apply(Session())  # which can always follow
     history.apply(SessionEnd())
+
+
+def test_a_trial_pauses_and_goes_on_and_has_ended_at_its_end() -> None:
+    history = History()
+    goes_on: list[Event] = [*PAUSED, Promoted(trial="t001"), report(epoch=2), End(trial="t001", state="completed")]
+    found = []
+    for event in goes_on:
+        history.apply(event)
+        record = history.trials["t001"]
+        found.append((record.state, record.has_ended, record.epoch))
+    assert found == [
+        ("running", False, 0),
+        ("running", False, 1),
+        ("paused", False, 1),
+        ("running", False, 1),
+        ("running", False, 2),
+        ("completed", True, 2),
+    ]
+    assert history.outcomes == [goes_on[1], goes_on[4], goes_on[5]], "what was reported, and how it ended, in order"
+    assert history.last_trial == "t001"
+
+
+def test_a_paused_trial_can_win() -> None:
+    trials = History([*PAUSED, suggested("t002"), report("t002", 1, 0.4)]).trials
+    assert winner(trials.values()) is trials["t001"]
 
 
 def test_time_is_that_of_all_sessions_from_the_command_to_the_last_event() -> None:

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import metadata
 
 from search.ledger import Ledger
-from search.records import End, Session, TrialEvent
+from search.records import Decision, End, Promoted, Session, TrialEvent
 from search.run_folder import RunFolder
 from search.tensorboard import TensorBoard
 from tests.search.events import report, suggested
@@ -115,6 +115,36 @@ def test_a_resumed_run_draws_the_curves_of_one_that_was_not_killed(tmp_path: Pat
     write(tmp_path / "resumed", CURVES[count:])
     for trial in ("t001", "t002"):
         assert drawn(resumed, trial) == drawn(whole, trial)
+
+
+PAUSES: list[TrialEvent] = [
+    suggested("t001", **PARAMS),
+    report("t001", 1, 0.5),
+    Decision(trial="t001", epoch=1, action="pause", rung=1, cutoff=None),
+    suggested("t002", **PARAMS),
+    report("t002", 1, 0.7),
+    Promoted(trial="t001"),
+    report("t001", 2, 0.4, best=0.5),
+    End(trial="t001", state="completed"),
+]
+
+
+def test_a_trial_that_paused_goes_on_in_the_same_file(tmp_path: Path) -> None:
+    run = write(tmp_path / "run", PAUSES)
+    assert len(list(run.trial("t001").glob("events.out.tfevents.*"))) == 1
+    curves, marks = drawn(run, "t001")
+    assert curves["score/overall"] == [(1, pytest.approx(0.5)), (2, pytest.approx(0.4))]
+    assert metadata.SESSION_END_INFO_TAG in marks
+
+
+@pytest.mark.parametrize("count", range(len(PAUSES) + 1))
+def test_a_run_resumed_while_a_trial_was_paused_draws_the_same_curves(tmp_path: Path, count: int) -> None:
+    whole = write(tmp_path / "whole", PAUSES)
+    resumed = write(tmp_path / "resumed", PAUSES[:count])
+    write(tmp_path / "resumed", PAUSES[count:])
+    for trial in ("t001", "t002"):
+        assert drawn(resumed, trial) == drawn(whole, trial)
+        assert len(list(resumed.trial(trial).glob("events.out.tfevents.*"))) == 1
 
 
 def test_the_files_of_trials_that_had_ended_are_left_alone(tmp_path: Path) -> None:

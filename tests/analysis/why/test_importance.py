@@ -200,6 +200,16 @@ def test_stopped_and_diverged_trials_are_held_against_the_best_whatever_they_sco
     assert alone["switch"].share == 0.0, "all that completed have the same"
 
 
+def test_paused_trials_count_as_those_that_were_stopped() -> None:
+    def found(state: State) -> list[Importance]:
+        others = simulate(plain, 2, trials=20, state=state)
+        for record in others:
+            record.name = f"other-{record.name}"
+        return importances([*simulate(plain, 1, trials=12), *others])
+
+    assert found("paused") == found("stopped") != found("running")
+
+
 def test_too_few_trials_say_nothing() -> None:
     assert importances([]) == []
     found = importances(simulate(both_are_conditional, 0, trials=9))
