@@ -15,22 +15,10 @@ FORBIDDEN = {
     "model": ("ray", "optuna", "search", "spaces", "analysis", "benchmarks"),
     "search": ("spaces", "analysis", "benchmarks"),
     "analysis": ("ray", "spaces", "search", "benchmarks"),
-    "benchmarks": ("ray", "optuna", "search", "spaces", "analysis"),
+    "benchmarks": ("spaces", "analysis"),
 }
 ALLOWED_ALL_THE_SAME = {
     "spaces": ("model.data.tasks",),
-    "benchmarks": (
-        *("search.ledger", "search.records", "search.run_folder", "search.inputs", "ray"),
-        *(
-            "search.strategy",
-            "search.policy",
-            "search.searcher",
-            "search.freeze_thaw_searcher",
-            "search.ledger_searcher",
-        ),
-        *("search.scheduler", "search.judge", "search.halt", "search.budget", "search.space"),  # a search replayed
-        "optuna",
-    ),
     "analysis": (
         *("search.run_folder", "search.records", "search.ledger", "search.leaderboard", "search.space"),
         *("search.job", "search.retrain"),  # what trains a given list of configurations

@@ -109,7 +109,9 @@ class FreezeThaw:
         self._sources = set[str]()
         self._tried = set[str]()
         self._heard = 0
-        """Outcomes that were taken up."""
+        """Outcomes that were taken up,"""
+        self._reports = 0
+        """and reports among them. Choices are told apart by these: the ends that a choice brings about come after it."""
         self._promised: list[Option] = []
         """Chosen, and not begun yet."""
         self._in_vain: object = None
@@ -185,7 +187,7 @@ class FreezeThaw:
         tried = self._tried | {_key(option.drawn) for option in self._promised}
         return [
             Option(None, candidate, "surrogate")
-            for candidate in [*self._candidates.fresh(self._begun()), *self._candidates.near(parents, self._heard)]
+            for candidate in [*self._candidates.fresh(self._begun()), *self._candidates.near(parents, self._reports)]
             if _key(candidate) not in tried
         ]
 
@@ -212,7 +214,8 @@ class FreezeThaw:
             promise[hopeless] = -np.inf
         equal = np.flatnonzero(promise >= promise.max() + math.log(EQUAL)).tolist()
         costs = forecast.seconds * (np.array([self._next_milestone(option.trial) for option in options]) - epochs)
-        return options[min(equal, key=lambda place: (costs[place], -promise[place]))]
+        tenths = np.round(np.log(costs), 1)  # costs that differ by less are the same
+        return options[min(equal, key=lambda place: (tenths[place], -promise[place]))]
 
     def _catch_up(self) -> None:
         """Takes up what the history has that is new."""
@@ -224,6 +227,7 @@ class FreezeThaw:
         due: Curves | None = None
         for outcome in islice(self._history.outcomes, self._heard, None):
             self._curves.add(outcome)
+            self._reports += isinstance(outcome, Report)
             if self._forecaster.is_due(self._curves):
                 due = copy.deepcopy(self._curves)
         self._heard = len(self._history.outcomes)
@@ -246,7 +250,7 @@ class FreezeThaw:
 
     def _generator(self) -> np.random.Generator:
         """Another one for each choice."""
-        return np.random.default_rng([self._seed, 2, self._heard, len(self._drawn), len(self._promised)])
+        return np.random.default_rng([self._seed, 2, self._reports, len(self._drawn), len(self._promised)])
 
 
 def _log_improvement(above: np.ndarray) -> np.ndarray:
