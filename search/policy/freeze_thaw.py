@@ -111,7 +111,7 @@ class FreezeThaw:
         self._heard = 0
         """Outcomes that were taken up,"""
         self._reports = 0
-        """and reports among them. Choices are told apart by these: the ends that a choice brings about come after it."""
+        """and reports among them, which tell choices apart: the ends that a choice brings about come after it."""
         self._promised: list[Option] = []
         """Chosen, and not begun yet."""
         self._in_vain: object = None
