@@ -34,8 +34,7 @@ def params(candidates: list[Candidate]) -> list[dict[str, object]]:
 def test_a_search_that_was_resumed_has_the_same(space: Space, problem: Problem) -> None:
     live = Candidates(space, problem, seed=1)
     parents = [candidate.params for candidate in live.fresh(0)[:3]]
-    for begun in range(4):
-        fresh = live.fresh(begun)
+    *_, fresh = (live.fresh(begun) for begun in range(4))
     resumed = Candidates(space, problem, seed=1)
     assert resumed.fresh(3) == fresh
     assert resumed.near(parents, 7) == live.near(parents, 7)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,11 +22,11 @@ POOLING = CategoricalDistribution(("cls", "mean", None, True))
 class Made:
     """A configuration."""
 
-    params: dict[str, Any]
-    distributions: dict[str, BaseDistribution] = field(default_factory=dict)
+    params: Mapping[str, Any]
+    distributions: Mapping[str, BaseDistribution] = field(default_factory=dict)
 
 
-def made(distributions: dict[str, BaseDistribution], **params: Any) -> Made:
+def made(distributions: Mapping[str, BaseDistribution], **params: Any) -> Made:
     return Made(params, {name: distributions[name] for name in params})
 
 

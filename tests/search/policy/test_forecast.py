@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
 from search.policy.candidates import Candidate
 from search.policy.curves import Curves
@@ -70,7 +70,7 @@ def test_what_is_expected_of_new_configurations_is_what_they_come_to() -> None:
     told = Told(20)
     truth = [height(one.candidate) for one in NEW]
     mean, deviation = told.expects(NEW, [4] * len(NEW))
-    assert spearmanr(mean, truth).statistic > 0.95
+    assert np.corrcoef(rankdata(mean), rankdata(truth))[0, 1] > 0.95
     lengths = told.forecaster._scores.lengths
     assert lengths["x"] < 0.7 * lengths["y"], "y does not matter"
     _, doubt = told.expects(NEW, [EPOCHS] * len(NEW))

@@ -267,7 +267,7 @@ def test_among_equals_the_cheapest_is_chosen(policy: FreezeThaw, seconds: tuple[
 
 
 def improvement(mean: float) -> float:
-    return mean * norm.cdf(mean) + norm.pdf(mean)
+    return float(mean * norm.cdf(mean) + norm.pdf(mean))
 
 
 def test_equal_is_what_promises_half_as_much_at_least(policy: FreezeThaw) -> None:
@@ -304,7 +304,8 @@ def test_all_are_compared_as_many_epochs_ahead_and_none_beyond_the_last(policy: 
 
 def test_when_no_trial_may_begin_the_leader_and_who_may_beat_it_go_on(policy: FreezeThaw) -> None:
     policy._curves.add(report("t002", 5, 0.6))
-    hopeless, hopeful = norm.ppf(HOPE) - 0.01, norm.ppf(HOPE) + 0.01
+    at_the_edge = float(norm.ppf(HOPE))
+    hopeless, hopeful = at_the_edge - 0.01, at_the_edge + 0.01
     for means, chosen in (
         ([5.0, hopeless], FIRST),
         ([hopeful, -9.0], FIRST),  # cheaper by half, and above the other one
@@ -320,7 +321,7 @@ def test_when_no_trial_may_begin_the_leader_and_who_may_beat_it_go_on(policy: Fr
 
 @pytest.mark.parametrize("above", [*np.linspace(-12, 4, 33).tolist(), -5.0001])
 def test_the_expected_improvement_is_that_of_the_integral(above: float) -> None:
-    density: Callable[[float], float] = lambda gain: gain * norm.pdf(gain - above)  # noqa: E731
+    density: Callable[[float], float] = lambda gain: float(gain * norm.pdf(gain - above))  # noqa: E731
     expected = quad(density, 0, 12 + max(above, 0), epsabs=0, epsrel=1e-10)[0]
     assert _log_improvement(np.array([above]))[0] == pytest.approx(math.log(expected), abs=0.12)
     if above > -5:
