@@ -69,8 +69,8 @@ class Ours:
     """A strategy of the project's own: searcher, scheduler and ledger as in a search, but for the disk and Ray."""
 
     def __init__(self, rows: Rows, seed: int, search: str) -> None:
-        self._folder = TemporaryDirectory()
-        self._ledger = _Unwritten(Path(self._folder.name) / "ledger.jsonl")
+        with TemporaryDirectory() as folder, _Unwritten(Path(folder) / "ledger.jsonl") as self._ledger:
+            pass  # it is closed, and keeps on listening
         halt = Halt(Budget(), self._ledger.history, on_interrupt=lambda: None)
         self._axes = [f"x{axis}" for axis in range(rows.table.places.shape[1])]
         space = Space(Path("cube.py"), "", self._draw, {})

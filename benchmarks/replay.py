@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Protocol
+from zipfile import BadZipFile
 
 import numpy as np
 from scipy.stats import rankdata
@@ -68,9 +69,9 @@ def read_table(path: Path) -> Table:
     """Reads `hyperparameters` (names), `configs` (n, names; NaN where a row has no value of one, which puts it in the
     middle) and `valid_loss` (n, epochs; lower is better, not finite once it diverged)."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             names, configs, losses = (file[key] for key in ("hyperparameters", "configs", "valid_loss"))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
         raise UserError(f"{path}: not a table of curves ({error})") from None
     if configs.shape != (len(losses), len(names)) or losses.ndim != 2 or len(losses) < 2:
         raise UserError(
