@@ -8,10 +8,10 @@ search: .venv/installed  ## the main job on the built-in demo, then its winner
 	$(BIN)/python -m analysis.best --refit --finalists 3 --seeds 2 --no-comparison
 
 test: lint  ## everything but the slow tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-all: lint  ## every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/installed-dev  ## style and types
 	$(BIN)/ruff check
