@@ -23,7 +23,13 @@ class FreezeThawSearcher(LedgerSearcher):
         self._unfinished.extend(record.name for record in ledger.records.values() if record.state == "running")
 
     def _is_left(self) -> bool:
-        return self._policy.has_more()
+        if self.error is not None:
+            return False
+        try:
+            return self._policy.has_more()
+        except UserError as error:
+            self.error = error
+            return False
 
     def _next(self) -> str | None:
         try:

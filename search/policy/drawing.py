@@ -90,7 +90,10 @@ def _uniform(distribution: Numeric, generator: np.random.Generator) -> Any:
 
 def _near(value: float, distribution: Numeric, generator: np.random.Generator) -> Any:
     low, high = _scaled(distribution, distribution.low), _scaled(distribution, distribution.high)
-    moved = generator.normal(_scaled(distribution, value), STEP * (high - low))
+    spread = STEP * (high - low)
+    if distribution.step is not None and not distribution.log:
+        spread = max(spread, distribution.step)  # or it would be rounded to where it was
+    moved = generator.normal(_scaled(distribution, value), spread)
     return _rounded(distribution, min(max(moved, low), high))
 
 

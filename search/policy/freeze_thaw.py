@@ -131,9 +131,9 @@ class FreezeThaw:
 
     def has_more(self) -> bool:
         """Whether there is anything that is worth an empty place."""
-        self._catch_up()
-        if self._promised or self._may_begin():
+        if self._promised:
             return True
+        self._catch_up()
         asked = (self._heard, len(self._drawn), tuple(self._waiting()))
         if asked != self._in_vain and (chosen := self._choose()) is not None:
             self._promised.append(chosen)
@@ -163,9 +163,9 @@ class FreezeThaw:
             return Option(None, self._candidates.fresh(self._begun())[-1], "random")
         waiting = [*self._waiting(), *([pausing] if pausing else [])]
         options = [Option(name, self._drawn[name]) for name in waiting]
-        if may_begin:
-            options += self._new()
-        return self._best_of(options, pausing, may_begin) if options else None
+        new = self._new() if may_begin else []
+        # A small space may have nothing left that was not tried.
+        return self._best_of([*options, *new], pausing, may_begin=bool(new)) if options or new else None
 
     def _begun(self) -> int:
         return len(self._drawn) + sum(option.trial is None for option in self._promised)
@@ -257,7 +257,8 @@ def _log_improvement(above: np.ndarray) -> np.ndarray:
     """The logarithm of the improvement to be expected of a standard normal score over one that lies `above` below its
     mean."""
     direct = above * ndtr(above) + np.exp(-0.5 * above**2) / math.sqrt(2 * math.pi)
-    tail = -0.5 * above**2 - 0.5 * math.log(2 * math.pi) - 2 * np.log(np.maximum(-above, 1.0))
+    below = np.maximum(-above, 5.0)  # where the direct sum loses its digits: an expansion of Mills' ratio
+    tail = np.log1p(-3 / below**2 + 15 / below**4) - 0.5 * below**2 - 0.5 * math.log(2 * math.pi) - 2 * np.log(below)
     return np.where(above > -5, np.log(np.maximum(direct, 1e-300)), tail)
 
 

@@ -12,9 +12,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from scipy.stats import rankdata
 
 from search.policy.curves import Curves
-from search.policy.encoding import Drawn
+from search.policy.encoding import Drawn, Encoding
 from search.policy.forecast import FIRST_FIT, Curve, Forecaster
 from search.policy.freeze_thaw import milestones
+from search.policy.surrogate import Surrogate
 from search.records import End
 from tests.search.events import report
 
@@ -122,6 +123,12 @@ def test_a_parameter_that_was_not_there_when_it_was_fitted_is_taken_in() -> None
     choice = CategoricalDistribution(("a", "b"))
     for value in ("a", "b"):
         told.tells(Drawn({"x": 0.5, "z": value}, {"x": UNIT, "z": choice}), 2, seconds=1.0)
+    encoding = Encoding(list(told.drawn.values()))
+    assert encoding.names == ["x", "y", "z"]
+    surrogate = told.forecaster._scores.surrogate(encoding)
+    untold = Surrogate.prior(encoding.owner)
+    assert surrogate.lengths.tolist() == [known["x"], known["y"], untold.lengths[2]]
+    assert surrogate.weights is told.forecaster._scores.weights
     mean, deviation = told.expects([Curve(one, None) for one in (*told.drawn.values(), NEW[0].drawn)], [2] * 11)
     assert np.isfinite(mean).all()
     assert (deviation > 0).all()

@@ -107,6 +107,19 @@ def test_a_point_that_was_promised_is_not_begun_a_second_time(space: Space, prob
     assert [record.source for record in ledger.records.values()] == ["point first", "point second", "random"]
 
 
+def test_two_that_pause_at_once_promise_one_point_and_one_random_draw(
+    space: Space, problem: Problem, ledger: Ledger
+) -> None:
+    driven = Driven(ledger, space, problem, trials=9)
+    driven.begins()
+    ledger.append(suggested("t002", "random", rate=1e-4))
+    for name in ("t001", "t002"):
+        said = [driven.judge.reported(report(name, epoch)) for epoch in (1, 2)]
+        assert said == ["continue", "pause"]
+    assert [driven.begins() for _ in range(2)] == ["t003", "t004"]
+    assert [record.source for record in ledger.records.values()][2:] == ["point second", "random"]
+
+
 def test_until_three_trials_have_told_something_draws_are_random(
     space: Space, problem: Problem, ledger: Ledger
 ) -> None:
