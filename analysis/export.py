@@ -67,7 +67,8 @@ def main(argv: list[str] | None = None) -> None:
             console.print(f"{arguments.csv}: {count} trials", soft_wrap=True, highlight=False, markup=False)
         if arguments.curves is not None:
             count, others = write_curves(run, arguments.curves)
-            text = f"{arguments.curves}: {count} trials, without {others} that were stopped early, failed or still run"
+            without = f"without {others} that were stopped early, paused, failed or still run"
+            text = f"{arguments.curves}: {count} trials, {without}"
             console.print(text, soft_wrap=True, highlight=False, markup=False)
         if arguments.optuna is not None:
             count = write_study(run, arguments.optuna)

@@ -115,7 +115,11 @@ def carry_on(
         threads=shares.threads,
         device=shares.device,
         cache_bytes=int(info.cache_gb * 1e9),
-        state_bytes=room_for_states(encoder.weights.values(), shares.concurrent, most_paused(info.search)),
+        state_bytes=room_for_states(
+            encoder.weights.values(),
+            shares.concurrent,
+            most_paused(info.search, epochs=info.epochs, early_stopping=info.early_stopping),
+        ),
     )
     shown = listeners(run, info, ledger, console)
     halt = Halt(

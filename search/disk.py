@@ -23,7 +23,7 @@ def check_room(folder: Path, needed: int) -> None:
     if free < needed:
         raise UserError(
             f"{folder}: {_size(free)} free, but the trials that run or pause at a time save up to {_size(needed)}; "
-            "free some, or give another --runs-dir, a smaller --concurrent, or --search tpe, which pauses none"
+            "free some, or give another --runs-dir or a smaller --concurrent (with --search tpe, none pauses)"
         )
 
 

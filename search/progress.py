@@ -205,7 +205,7 @@ def seconds_left(ranked: Sequence[TrialRecord], trials: int | None, epochs: int,
     done = sum(record.epoch for record in ranked)
     if not done or trials is None:
         return None
-    ended = [record.epoch for record in ranked if record.state != "running"]
+    ended = [record.epoch for record in ranked if record.has_ended]
     usual = sum(ended) / len(ended) if ended else epochs
     running = sum(max(usual - record.epoch, 0.5) for record in ranked if record.state == "running")
     return (running + usual * (trials - len(ranked))) * elapsed / done

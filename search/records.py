@@ -45,7 +45,8 @@ class Suggested:
     trial: str
     """Its name: t001, t002, ...; of a list another letter and a number."""
     source: str
-    """Who proposed it: `point NAME` of the space's POINTS, or the sampler, `tpe`; of a list what it is trained for."""
+    """Who proposed it: `point NAME` of the space's POINTS, `random`, `surrogate` or `tpe`; of a list what it is trained
+    for."""
     params: Mapping[str, Any]
     """The drawn parameters, by the space's names."""
     distributions: Mapping[str, Any]

@@ -110,7 +110,7 @@ def _train(
     if address is None:
         stack.enter_context(cluster.started(machine))
     new = sum(key not in _newest(ledger.records) for key in jobs)
-    info = replace(asked, trials=len(ledger.records) + new, budget=None)
+    info = replace(asked, trials=len(ledger.records) + new, budget=None, early_stopping=False)
     console.print(f"Training {len(left)} configurations: {shares}", highlight=False)
 
     def strategy(ledger: Ledger, halt: Halt) -> Strategy:

@@ -78,7 +78,7 @@ def start(flags: Flags, console: Console, begun: float) -> int:
         shares = share(machine, flags.trials, flags.concurrent, per_gpu)
         name, info = flags.run or default_name(), describe_run(flags, inputs, encoder, shares)
         path = (flags.runs_dir / name).resolve()
-        paused = most_paused(info.search)
+        paused = most_paused(info.search, epochs=info.epochs, early_stopping=info.early_stopping)
         check_room(path.parent, room_for_states(encoder.weights.values(), shares.concurrent, paused))
         check_cache(flags, info)
         announce(path, info, inputs, machine, shares, console)
@@ -130,7 +130,8 @@ def resume(flags: Flags, console: Console, begun: float) -> int:
             gpus_per_trial=shares.gpus,
             cache_gb=asked.cache_gb if flags.cache_gb is None else flags.cache_gb,
         )
-        paused = most_paused(info.search)
+        paused = most_paused(info.search, epochs=info.epochs, early_stopping=info.early_stopping)
+        paused = max(0, paused - len(list(run.path.glob("trials/*/state"))))  # these have their room
         check_room(run.path, room_for_states(encoder.weights.values(), shares.concurrent, paused))
         check_cache(flags, info)
         announce(run.path, info, inputs, machine, shares, console)

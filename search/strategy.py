@@ -11,7 +11,7 @@ from search.judge import Decider
 from search.ledger import Ledger
 from search.ledger_searcher import LedgerSearcher
 from search.policy.candidates import Candidates
-from search.policy.freeze_thaw import KEPT, FreezeThaw
+from search.policy.freeze_thaw import KEPT, FreezeThaw, milestones
 from search.policy.rungs import Rungs
 from search.searcher import OptunaSearcher, SamplerFor, random, tpe
 from search.space import Space
@@ -22,9 +22,9 @@ undecided, since the searcher takes up what has not ended then."""
 SAMPLERS: Mapping[str, SamplerFor] = {"tpe": tpe, "random": random}
 
 
-def most_paused(name: str) -> int:
+def most_paused(name: str, *, epochs: int, early_stopping: bool) -> int:
     """Trials that can be paused at a time."""
-    return 0 if name in SAMPLERS else KEPT
+    return KEPT if name == "freeze-thaw" and early_stopping and len(milestones(epochs)) > 1 else 0
 
 
 def strategy_of(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from model.config import TrialConfig
+from model.errors import UserError
 from model.problem import Problem
 from search.policy.drawing import Drawing
 from search.policy.encoding import Drawn
@@ -62,8 +63,7 @@ class Candidates:
             return []
         generator = np.random.default_rng([self._seed, 1, number])
         chosen = [parents[place] for place in generator.integers(len(parents), size=NEIGHBOURS).tolist()]
-        with quiet_optuna():
-            return [self.drawn(Drawing(generator, parent=parent)) for parent in chosen]
+        return self._sound(Drawing(generator, parent=parent) for parent in chosen)
 
     def drawn(self, drawing: Drawing) -> Candidate:
         """What the space makes of a drawing."""
@@ -72,5 +72,18 @@ class Candidates:
 
     def _batch(self, number: int) -> list[Candidate]:
         generator = np.random.default_rng([self._seed, 2, number])
+        return self._sound(Drawing(generator) for _ in range(BATCH))
+
+    def _sound(self, drawings: Iterable[Drawing]) -> list[Candidate]:
+        """Those that the space makes a configuration of. Raises its UserError where it makes none: a search meets many
+        more draws than it trains, and should not end by one that it would not."""
+        found, errors = list[Candidate](), list[UserError]()
         with quiet_optuna():
-            return [self.drawn(Drawing(generator)) for _ in range(BATCH)]
+            for drawing in drawings:
+                try:
+                    found.append(self.drawn(drawing))
+                except UserError as error:
+                    errors.append(error)
+        if not found and errors:
+            raise errors[0]
+        return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -38,7 +39,7 @@ class Curves:
         self._score: dict[str, float] = {}
         """The best so far, by trial."""
         self._seconds: dict[str, list[float]] = {}
-        self._diverged = set[str]()
+        self._diverged: dict[str, None] = {}
 
     def __len__(self) -> int:
         """Trials that have told anything."""
@@ -57,11 +58,15 @@ class Curves:
             self._best.pop(name, None)
             self._score.pop(name, None)
             if outcome.state == "diverged":
-                self._diverged.add(name)
+                self._diverged[name] = None
 
     def best(self, count: int) -> list[str]:
         """The trials with the highest scores, best first."""
         return heapq.nlargest(count, self._score, key=self._score.__getitem__)
+
+    def score(self, trial: str) -> float:
+        """The best so far of a trial that has reported; of others, below all."""
+        return self._score.get(trial, -math.inf)
 
     def seconds(self, trial: str) -> float | None:
         """Of an epoch, without the first one, which may fill a cache, if there are more; None before any."""
@@ -80,7 +85,7 @@ class Curves:
         found = [
             (name, epoch, best) for name in ranked for epoch, best in list(self._best[name].items())[-MILESTONES - 1 :]
         ]
-        found += [(name, epochs, -np.inf) for name in sorted(self._diverged)[-OBSERVED // 2 :]]
+        found += [(name, epochs, -np.inf) for name in list(self._diverged)[-OBSERVED // 2 :]]
         values = np.array([best for _, _, best in found])
         return Observations(
             trials=[name for name, _, _ in found],

@@ -60,7 +60,10 @@ class Drawing(FixedTrial):
 
     def _asked(self, name: str, distribution: BaseDistribution) -> Any:
         if name not in self._drawn:
-            value = self._fixed[name] if name in self._fixed else self._draw(name, distribution)
+            if name in self._fixed:  # as Optuna does: 3.0 for a whole number is 3
+                value = distribution.to_external_repr(distribution.to_internal_repr(self._fixed[name]))
+            else:
+                value = self._draw(name, distribution)
             self._drawn[name] = (value, distribution)
         return self._drawn[name][0]
 
@@ -81,11 +84,14 @@ class Drawing(FixedTrial):
 
 def _uniform(distribution: Numeric, generator: np.random.Generator) -> Any:
     """Any number of a range, as likely as any other; with a logarithmic scale on that."""
-    if isinstance(distribution, IntDistribution) and not distribution.log:
-        places = (distribution.high - distribution.low) // distribution.step
-        return distribution.low + distribution.step * int(generator.integers(places + 1))
-    low, high = _scaled(distribution, distribution.low), _scaled(distribution, distribution.high)
-    return _rounded(distribution, generator.uniform(low, high))
+    low, high, step = distribution.low, distribution.high, distribution.step
+    if step is not None and not distribution.log:
+        places = round((high - low) / step)
+        return _rounded(distribution, low + step * int(generator.integers(places + 1)))
+    half = 0.5 if isinstance(distribution, IntDistribution) else 0.0  # the ends, too, are rounded to from both sides
+    return _rounded(
+        distribution, generator.uniform(_scaled(distribution, low - half), _scaled(distribution, high + half))
+    )
 
 
 def _near(value: float, distribution: Numeric, generator: np.random.Generator) -> Any:

@@ -8,9 +8,9 @@ one is paused.
 
 - Scores enter as normal quantiles of their ranks among all that is learned from, so neither their scale nor an outlier
   matters. A diverged trial ranks behind all.
-- What is improved on is the best score so far, and the improvement is expected a random number of epochs ahead, the
-  same for all that are compared, its logarithm uniform (Rakotoarison et al. 2024, https://arxiv.org/abs/2404.16795,
-  section 4.2): some choices are made for the next epochs, some for the end.
+- What is improved on is the best score so far, and the improvement is expected a random number of epochs ahead, two or
+  more, the same for all that are compared, its logarithm uniform before it is rounded up (Rakotoarison et al. 2024,
+  https://arxiv.org/abs/2404.16795, section 4.2): some choices are made for the next epochs, some for the end.
 - A trial that runs counts as if it had reached what is expected of it.
 - Among equals, those with at least half of the highest expected improvement, the cheapest in seconds is taken.
 - KEPT trials can be paused at a time, since each has its state on disk; the least promising one beyond is stopped.
@@ -149,9 +149,14 @@ class FreezeThaw:
         """Nothing to do: the history tells who diverged or failed."""
 
     def surplus(self) -> list[str]:
-        """Paused trials that are to be stopped, since there is room for KEPT only."""
-        paused = [name for name in self._waiting() if name in self._promise]
-        return sorted(paused, key=self._promise.__getitem__)[: max(0, len(paused) - KEPT)]
+        """Paused trials that are to be stopped, since there is room for KEPT only: the least promising ones or, before
+        any was compared, those with the lowest scores. Never the best of all."""
+        self._catch_up()
+        leader = self._curves.best(1)
+        paused = [name for name in self._waiting() if name not in leader]
+        known = all(name in self._promise for name in paused)
+        worst = sorted(paused, key=self._promise.__getitem__ if known else self._curves.score)
+        return worst[: max(0, len(self._waiting()) - KEPT)]
 
     def _choose(self, pausing: str | None = None) -> Option | None:
         """The best of all that can be done next, the trial `pausing` being at a milestone."""
@@ -163,9 +168,9 @@ class FreezeThaw:
             return Option(None, self._candidates.fresh(self._begun())[-1], "random")
         waiting = [*self._waiting(), *([pausing] if pausing else [])]
         options = [Option(name, self._drawn[name]) for name in waiting]
-        new = self._new() if may_begin else []
-        # A small space may have nothing left that was not tried.
-        return self._best_of([*options, *new], pausing, may_begin=bool(new)) if options or new else None
+        if may_begin:
+            options += self._new()
+        return self._best_of(options, pausing, may_begin) if options else None
 
     def _begun(self) -> int:
         return len(self._drawn) + sum(option.trial is None for option in self._promised)
@@ -182,14 +187,12 @@ class FreezeThaw:
         return None
 
     def _new(self) -> list[Option]:
-        """Configurations that were not tried."""
+        """Configurations that were not tried; in a space that is used up, any."""
         parents = [self._drawn[name].params for name in self._curves.best(PARENTS)]
         tried = self._tried | {_key(option.drawn) for option in self._promised}
-        return [
-            Option(None, candidate, "surrogate")
-            for candidate in [*self._candidates.fresh(self._begun()), *self._candidates.near(parents, self._reports)]
-            if _key(candidate) not in tried
-        ]
+        candidates = [*self._candidates.fresh(self._begun()), *self._candidates.near(parents, self._reports)]
+        untried = [candidate for candidate in candidates if _key(candidate) not in tried]
+        return [Option(None, candidate, "surrogate") for candidate in untried or candidates]
 
     def _best_of(self, options: Sequence[Option], pausing: str | None, may_begin: bool) -> Option | None:
         """None, where no new trial may begin, if none of `options` has any hope."""
@@ -246,7 +249,8 @@ class FreezeThaw:
         return 0 if trial is None else self._history.trials[trial].epoch
 
     def _next_milestone(self, trial: str | None) -> int:
-        return next(milestone for milestone in self._milestones if milestone > self._epoch(trial))
+        later = (milestone for milestone in self._milestones if milestone > self._epoch(trial))
+        return next(later, self._epochs)  # one whose last report was not settled before its driver was killed
 
     def _generator(self) -> np.random.Generator:
         """Another one for each choice."""

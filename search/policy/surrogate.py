@@ -76,7 +76,7 @@ class Surrogate:
     @classmethod
     def prior(cls, owner: np.ndarray) -> Self:
         """What it is before anything is known."""
-        count = int(owner.max()) + 1
+        count = int(owner.max(initial=-1)) + 1  # a space may vary nothing
         return cls(owner, np.full(count, LENGTH * math.sqrt(count)), np.array(list(WEIGHTS.values())))
 
     def fitted(self, points: Points, values: np.ndarray) -> Surrogate:

@@ -168,9 +168,8 @@ def test_learning_curves_of_trials_that_were_not_stopped(
     export(exported, "--curves", str(tmp_path / "curves.npz"))
     whole = [record for record in exported.trials() if record.state in ("completed", "diverged")]
     others = len(exported.trials()) - len(whole)
-    told = (
-        f"{tmp_path / 'curves.npz'}: {len(whole)} trials, without {others} that were stopped early, failed or still run"
-    )
+    without = f"without {others} that were stopped early, paused, failed or still run"
+    told = f"{tmp_path / 'curves.npz'}: {len(whole)} trials, {without}"
     assert capsys.readouterr().out == told + "\n"
     with np.load(tmp_path / "curves.npz") as file:
         names, configs, losses = file["hyperparameters"].tolist(), file["configs"], file["valid_loss"]

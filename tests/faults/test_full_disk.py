@@ -90,8 +90,8 @@ def test_too_small_from_the_start(tmp_path: Path) -> None:
         search = Search(tmp_path, runs_dir=disk.path / "runs")
         _, errors = search.start().ends(2)
         assert errors == (
-            f"error: {search.runs_dir}: 0.1 MB free, but the trials that run at a time save up to 0.3 MB; "
-            "free some, or give another --runs-dir or a smaller --concurrent\n"
+            f"error: {search.runs_dir}: 0.1 MB free, but the trials that run or pause at a time save up to "
+            "1.1 MB; free some, or give another --runs-dir or a smaller --concurrent (with --search tpe, none pauses)\n"
         )
         assert not search.run.path.exists()
     finally:

@@ -40,7 +40,7 @@ def test_room_is_looked_for_where_the_folder_will_be(tmp_path: Path, monkeypatch
     check_room(folder, 1_500_000_000)
     message = (
         f"{folder}: 1.5 GB free, but the trials that run or pause at a time save up to 2.2 GB; free some, or give "
-        "another --runs-dir, a smaller --concurrent, or --search tpe, which pauses none"
+        "another --runs-dir or a smaller --concurrent (with --search tpe, none pauses)"
     )
     with refused(message):
         check_room(folder, 2_200_000_000)

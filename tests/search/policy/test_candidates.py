@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -105,10 +106,11 @@ def drawn_near(suggest: Callable[[Drawing], object], parent: object, count: int 
 
 def test_steps_stay_on_their_grid() -> None:
     found = drawn_near(lambda trial: trial.suggest_int("x", 2, 14, step=4), 14)
-    assert set(found) == {10, 14}
+    assert {10, 14} <= set(found) <= {2, 6, 10, 14}
+    assert found.count(10) > 20, "a step is never too small to be one"
     assert all(type(value) is int for value in found)
     found = drawn_near(lambda trial: trial.suggest_float("x", 0.1, 0.7, step=0.2), 0.3)
-    assert {round(float(str(value)), 9) for value in found} == {0.1, 0.3, 0.5}
+    assert {round(float(str(value)), 9) for value in found} == {0.1, 0.3, 0.5, 0.7}
 
 
 def test_numbers_on_a_logarithmic_scale_stay_inside() -> None:
@@ -142,12 +144,14 @@ def test_a_drawing_draws_as_often_as_it_should_over_the_whole_range() -> None:
     whole = [drawing.suggest_int("layers", 0, 3) for drawing in drawings]
     assert np.bincount(whole) / 600 == pytest.approx([0.25] * 4, abs=0.06)
     drawn = [drawing.suggest_float("rate", 1e-6, 1e-2, log=True) for drawing in drawings]
+    steps = [drawing.suggest_float("step", 0.0, 0.4, step=0.1) for drawing in drawings]
+    assert np.bincount([round(10 * step) for step in steps]) / 600 == pytest.approx([0.2] * 5, abs=0.06), "ends too"
     rates = np.log10(drawn)
     assert (rates.min(), rates.mean(), rates.max()) == pytest.approx((-6, -4, -2), abs=0.15)
     choices = [drawing.suggest_categorical("pooling", ["mean", None]) for drawing in drawings]
     assert choices.count(None) / 600 == pytest.approx(0.5, abs=0.06)
     assert drawings[0].suggest_int("layers", 0, 3) == whole[0], "asked again, it says the same"
-    assert drawings[0].params == {"layers": whole[0], "rate": drawn[0], "pooling": choices[0]}
+    assert drawings[0].params == {"layers": whole[0], "rate": drawn[0], "step": steps[0], "pooling": choices[0]}
     assert drawings[0].distributions["layers"] == IntDistribution(0, 3)
 
 
@@ -158,6 +162,24 @@ def test_a_space_that_breaks_in_a_draw_says_so(problem: Problem) -> None:
     candidates = Candidates(Space(Path("space.py"), "", breaks, {}), problem, seed=0)
     with pytest.raises(UserError, match=r"space\.py: ZeroDivisionError: as the space has it"):
         candidates.fresh(0)
+
+
+def test_draws_that_the_space_makes_nothing_of_are_left_out(problem: Problem, space: Space) -> None:
+    def picky(trial: Any, problem: Problem) -> TrialConfig:
+        if trial.suggest_categorical("odd", [True, False]):
+            raise ValueError("odd")
+        return space.function(trial, problem)
+
+    candidates = Candidates(Space(Path("space.py"), "", picky, {}), problem, seed=0)
+    drawn = [*candidates.fresh(0), *candidates.near([{"odd": False}], 1)]
+    assert 20 < len(drawn) < POOL + NEIGHBOURS
+    assert {one.params["odd"] for one in drawn} == {False}
+
+
+def test_a_point_is_taken_as_optuna_takes_it(problem: Problem, space: Space) -> None:
+    odd = Space(space.path, space.source, space.function, {"odd": {"depth": 1.0, "rate": 1e-4}})
+    depth = Candidates(odd, problem, seed=0).point("odd").params["depth"]
+    assert (depth, type(depth)) == (1, int)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -20,11 +20,12 @@ from model.problem import Problem
 from search.ledger import Ledger
 from search.policy.encoding import Drawn
 from search.policy.freeze_thaw import HOPE, KEPT, STARTUP, FreezeThaw, Option, _log_improvement
-from search.records import Decision, End, Event, TrialRecord
+from search.records import Decision, End, Event, Promoted, TrialRecord
 from search.space import Space
 from tests.search.driven import Driven, space_in
 from tests.search.events import report, suggested
 from tests.search.scripted import lines, say
+from tests.search.test_space import HEAD
 
 TRIALS = 20
 """Enough for the surrogate to be fitted four times."""
@@ -204,12 +205,11 @@ def test_the_least_promising_of_too_many_are_stopped(space: Space, problem: Prob
     for name in names:
         paused(ledger, name)
     policy._promise = {name: math.sin(7 * number) for number, name in enumerate(names)}
-    ranked = sorted(names, key=policy._promise.__getitem__)
+    policy._catch_up()
+    ranked = [name for name in sorted(names, key=policy._promise.__getitem__) if name not in policy._curves.best(1)]
     assert policy.surplus() == ranked[:3]
-    del policy._promise[ranked[0]]
-    assert policy.surplus() == ranked[1:3], "one that was never compared is kept"
     policy._promised.append(Option(ranked[1], NOBODY))
-    assert policy.surplus() == ranked[2:3], "nor is one that is about to go on"
+    assert policy.surplus() == [ranked[0], ranked[2]], "not one that is about to go on"
 
 
 def test_without_early_stopping_nothing_pauses(space: Space, problem: Problem, ledger: Ledger, unsynced: None) -> None:
@@ -421,3 +421,30 @@ def test_another_seed_is_another_search(run: Run, problem: Problem, ledger: Ledg
     drawn = [record.params for record in ledger.records.values()]
     assert drawn[0] == run.records[0].params
     assert not any(params in drawn[1:] for params in (record.params for record in run.records))
+
+
+@pytest.mark.parametrize("varied", ['trial.suggest_int("depth", 0, 3)', "0"])
+def test_a_space_that_is_used_up_is_tried_again(
+    tmp_path: Path, problem: Problem, ledger: Ledger, unsynced: None, varied: str
+) -> None:
+    source = HEAD + f"def space(trial, problem):\n    {varied}\n    return TrialConfig(tasks=TASKS)\n"
+    Driven(ledger, space_in(tmp_path, source), problem, trials=15).runs(score=lambda params, epoch: 0.1 * epoch)
+    assert len(ledger.records) == 15
+    assert all(record.has_ended for record in ledger.records.values())
+
+
+def test_the_best_is_never_surplus_and_the_lowest_are_before_any_was_compared(
+    policy: FreezeThaw, ledger: Ledger
+) -> None:
+    for number in range(3, KEPT + 3):
+        paused(ledger, f"t{number:03d}")
+    ledger.append(Promoted(trial="t002"))
+    ledger.append(report("t002", 5, 0.4, best=0.5))
+    ledger.append(report("t002", 6, 0.9))
+    assert len(policy.surplus()) == 1
+    ledger.append(report("t002", 7, 0.2, best=0.9))
+    ledger.append(Decision(trial="t002", epoch=7, action="pause", rung=7, cutoff=None))
+    assert len(policy.surplus()) == 2
+    policy._promise = {name: float(number) for number, name in enumerate(ledger.records)}
+    policy._promise["t002"] = -9.0
+    assert policy.surplus() == ["t001", "t003"], "t002 is the best so far"
