@@ -1,9 +1,10 @@
 """What the driver itself costs as trials grow: python -m benchmarks.driver_cost
 
 A search of spaces/full.py whose trials take one simulated second each, on a simulated clock, by the very searcher,
-judge and scheduler of a search, with ledger, TensorBoard files and printed lines on disk: what is left is the driver's
-own time. Ray's, which it spends beside a real trial's, is not in it. Printed as a Markdown table: milliseconds of the
-driver for each trial, and its memory, when there are 100, 1,000 and 10,000; with --picture, drawn.
+judge and scheduler of a search, with ledger, TensorBoard files and printed lines on disk: what is left is the
+driver's own time. Ray's, which it spends beside a real trial's, is not in it, and no trial is paused: each has one
+epoch. Printed as a Markdown table: milliseconds of the driver for each trial, and its memory, when there are 100,
+1,000 and 10,000; with --picture, drawn.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""Ways to search that a replay can play: the project's own, by the very classes that searches use, and its peers'."""
+"""Ways to search that a replay can play: the project's own, by the very classes that searches use, and its peers'.
+
+Each is told where the rows are that it got. What is proposed by freeze-thaw, which compares some hundred draws, is the
+best of rows; what its peers propose is a point, and they get the row next to it. Peers have no word for a trial that
+diverged: they are told the table's lowest score, and that it has ended.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +66,7 @@ class RandomSearch:
     def report(self, trial: str, epoch: int, score: float) -> bool:
         return True
 
-    def diverged(self, trial: str) -> None:
+    def diverged(self, trial: str, epoch: int) -> None:
         pass
 
 
@@ -111,7 +116,7 @@ class Ours:
             clean_overall=None, best=best, examples=1, train_seconds=1.0, seconds=1.0, trainable_parameters=1,
         ))  # fmt: skip
 
-    def diverged(self, trial: str) -> None:
+    def diverged(self, trial: str, epoch: int) -> None:
         self._tell(trial, End(trial=trial, state="diverged"))
 
     def _tell(self, name: str, outcome: Report | End) -> bool:
@@ -227,9 +232,12 @@ class RayAsha:
             self._searcher.on_trial_complete(trial, result)
         return False
 
-    def diverged(self, trial: str) -> None:
-        result = {"training_iteration": 1, "score": self._worst, "time_total_s": 1.0}
+    def diverged(self, trial: str, epoch: int) -> None:
+        result = {"training_iteration": epoch, "score": self._worst, "time_total_s": float(epoch)}
         with quiet_optuna():
+            self._searcher.on_trial_result(trial, result)
+            self._scheduler.on_trial_result(None, self._trials[trial], result)  # type: ignore[arg-type]
+            self._scheduler.on_trial_complete(None, self._trials[trial], result)  # type: ignore[arg-type]
             self._searcher.on_trial_complete(trial, result)
 
 
@@ -268,7 +276,7 @@ class OptunaHyperband:
                 return True
         return False
 
-    def diverged(self, trial: str) -> None:
+    def diverged(self, trial: str, epoch: int) -> None:
         with quiet_optuna():
             self._study.tell(self._trials[trial], self._worst)
 
@@ -309,14 +317,17 @@ class SyneTune:
         return name, place
 
     def report(self, trial: str, epoch: int, score: float) -> bool:
-        result = {"score": score, "epoch": epoch}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return self._scheduler.on_trial_result(self._trials[trial], result) == "CONTINUE"
+            action = self._scheduler.on_trial_result(self._trials[trial], {"score": score, "epoch": epoch})
+        if action == "CONTINUE":
+            return True
+        self._scheduler.on_trial_remove(self._trials[trial])
+        return False
 
-    def diverged(self, trial: str) -> None:
-        result = {"score": self._worst, "epoch": 1}
-        self._scheduler.on_trial_result(self._trials[trial], result)
+    def diverged(self, trial: str, epoch: int) -> None:
+        self._scheduler.on_trial_result(self._trials[trial], {"score": self._worst, "epoch": epoch})
+        self._scheduler.on_trial_remove(self._trials[trial])
 
 
 PLAYERS: Mapping[str, Callable[[Rows, int], Player]] = {

@@ -95,8 +95,8 @@ class Player(Protocol):
         """A trial ended an epoch: does it go on? After the last one the answer is not heeded."""
         ...
 
-    def diverged(self, trial: str) -> None:
-        """A trial's score is not finite, and it has ended."""
+    def diverged(self, trial: str, epoch: int) -> None:
+        """A trial's score after this epoch is not finite, and it has ended."""
         ...
 
 
@@ -143,7 +143,7 @@ def replay(rows: Rows, player: Player, *, workers: int, epochs: int, least: int)
         best.append(highest)
         times.append(now)
         if not np.isfinite(score):
-            player.diverged(name)
+            player.diverged(name, reached[name])
         elif player.report(name, reached[name], score) and reached[name] < table.epochs:
             heapq.heappush(running, (now + 1, next(order), name))
         fill(now)

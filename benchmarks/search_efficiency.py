@@ -14,10 +14,12 @@ import json
 import logging
 import os
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +27,6 @@ import tyro
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks.common import check_installed
 from benchmarks.players import PLAYERS
 from benchmarks.replay import Rows, read_table, replay
 from model.errors import UserError, reported
@@ -47,8 +48,8 @@ class Arguments:
     """Trials at a time."""
     seeds: int = 30
     """Searches of each way on each table."""
-    players: tuple[str, ...] = tuple(PLAYERS)
-    """Ways to search. Syne Tune's need it installed."""
+    players: tuple[str, ...] = tuple(player for player in PLAYERS if not player.startswith("Syne Tune"))
+    """Ways to search; also "Syne Tune: ASHA", "Syne Tune: ASHA, CQR" and "Syne Tune: BOHB", if it is installed."""
     epochs: int = 3000
     """The most that a search may spend."""
     processes: int = os.cpu_count() or 1
@@ -63,6 +64,10 @@ class Job:
 
     player: str
     table: str
+    rows: int
+    """A checksum of the table's file."""
+    epochs: int
+    """The most that it may spend."""
     workers: int
     seed: int
 
@@ -84,16 +89,16 @@ def main(argv: list[str] | None = None) -> None:
     with reported():
         tables = _check(arguments)
         jobs = [
-            Job(player, table, workers, seed)
+            Job(player, table, zlib.crc32(path.read_bytes()), arguments.epochs, workers, seed)
             for seed in range(arguments.seeds)
-            for table in tables
+            for table, path in tables.items()
             for workers in arguments.workers
             for player in arguments.players
         ]
         known = _read(arguments.results)
         left = [job for job in jobs if job not in known]
         with ProcessPoolExecutor(arguments.processes) as pool:
-            going = [pool.submit(play, job, tables[job.table], arguments.epochs) for job in left]
+            going = [pool.submit(play, job, tables[job.table]) for job in left]
             console = Console(stderr=True)
             for done in track(as_completed(going), "searches", total=len(going), console=console):
                 played = done.result()
@@ -107,11 +112,13 @@ def main(argv: list[str] | None = None) -> None:
             print(as_markdown([known[job] for job in jobs if job.workers == workers], list(tables), arguments))
 
 
-def play(job: Job, path: Path, epochs: int) -> Played:
+def play(job: Job, path: Path) -> Played:
     """One search, in a process of its own."""
     logging.disable(logging.WARNING)  # Syne Tune's and Ray's, of each trial
     rows = Rows(read_table(path))
-    trace = replay(rows, PLAYERS[job.player](rows, job.seed), workers=job.workers, epochs=epochs, least=max(BUDGETS))
+    trace = replay(
+        rows, PLAYERS[job.player](rows, job.seed), workers=job.workers, epochs=job.epochs, least=max(BUDGETS)
+    )
     reached = np.flatnonzero(trace.best >= rows.table.target)
     finals = rows.table.scores.max(1)
     better = [float((finals > trace.best[min(budget, len(trace.best)) - 1]).mean()) for budget in BUDGETS]
@@ -164,7 +171,7 @@ def interval(base: np.ndarray, epochs: np.ndarray) -> tuple[float, float]:
 
 def _check(arguments: Arguments) -> Mapping[str, Path]:
     """The tables by name. Raises UserError for what is wrong with the arguments."""
-    for name in ("seeds", "epochs", "processes"):
+    for name in ("seeds", "processes"):
         if getattr(arguments, name) < 1:
             raise UserError(f"--{name} {getattr(arguments, name)}: allowed is a whole number from 1")
     if not arguments.workers or min(arguments.workers) < 1:
@@ -172,8 +179,10 @@ def _check(arguments: Arguments) -> Mapping[str, Path]:
     for player in arguments.players:
         if player not in PLAYERS:
             raise UserError(f"--players {player}: allowed are {', '.join(map(repr, PLAYERS))}")
-    if any(player.startswith("Syne Tune") for player in arguments.players):
-        check_installed("syne_tune")
+    if any(player.startswith("Syne Tune") for player in arguments.players) and not find_spec("syne_tune"):
+        raise UserError("syne_tune is not installed; .venv/bin/python -m pip install syne-tune xgboost statsmodels")
+    if arguments.epochs < max(BUDGETS):
+        raise UserError(f"--epochs {arguments.epochs}: allowed is a whole number from {max(BUDGETS)}")
     tables = {path.stem: path for path in sorted(arguments.tables.glob("*.npz"))}
     if not tables:
         raise UserError(f"--tables {arguments.tables}: no .npz file in it")

@@ -57,7 +57,7 @@ class Scripted:
             return False
         return epoch < self._lasts
 
-    def diverged(self, trial: str) -> None:
+    def diverged(self, trial: str, epoch: int) -> None:
         self.lost.append(trial)
 
 
