@@ -13,8 +13,10 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FixedTrial
 
-KEPT = 0.7
-"""Probability that a neighbour has a parameter's value from its parent."""
+CHANGES = 2.4
+"""Parameters of a neighbour that do not have their value from its parent, on average,"""
+MOST_CHANGED = 0.5
+"""and the highest probability of that for each, where there are few."""
 STEP = 0.1
 """Standard deviation of a number that is near its parent's instead, of its range."""
 
@@ -34,6 +36,7 @@ class Drawing(FixedTrial):
         super().__init__({})
         self._generator = generator
         self._parent = parent or {}
+        self._keeps = 1 - min(MOST_CHANGED, CHANGES / max(1, len(self._parent)))
         self._fixed = fixed or {}
         self._drawn: dict[str, tuple[Any, BaseDistribution]] = {}
 
@@ -70,14 +73,14 @@ class Drawing(FixedTrial):
     def _draw(self, name: str, distribution: BaseDistribution) -> Any:
         if isinstance(distribution, CategoricalDistribution):
             inherits = name in self._parent and self._parent[name] in distribution.choices
-            if inherits and self._generator.random() < KEPT:
+            if inherits and self._generator.random() < self._keeps:
                 return self._parent[name]
             return distribution.choices[int(self._generator.integers(len(distribution.choices)))]
         assert isinstance(distribution, Numeric)
         value = self._parent.get(name)
         if not isinstance(value, int | float) or not distribution.low <= value <= distribution.high:
             return _uniform(distribution, self._generator)
-        if self._generator.random() < KEPT:
+        if self._generator.random() < self._keeps:
             return value
         return _near(value, distribution, self._generator)
 

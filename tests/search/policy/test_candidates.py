@@ -15,7 +15,7 @@ from model.config import TrialConfig
 from model.errors import UserError
 from model.problem import Problem
 from search.policy.candidates import BATCH, NEIGHBOURS, POOL, Candidate, Candidates
-from search.policy.drawing import KEPT, Drawing
+from search.policy.drawing import CHANGES, MOST_CHANGED, Drawing
 from search.space import Space, load_space
 from tests.search.test_space import GOOD
 from tests.search.test_spaces import FILES, problem_of
@@ -27,6 +27,10 @@ POINTS = 'POINTS = {"first": {"depth": 1, "rate": 1e-4, "pooling": "mean", "comm
 def space(tmp_path: Path) -> Space:
     (tmp_path / "space.py").write_text(GOOD + POINTS)
     return load_space(tmp_path / "space.py")
+
+
+KEPT = 1 - MOST_CHANGED
+"""Where a parent has few parameters."""
 
 
 def params(candidates: list[Candidate]) -> list[dict[str, object]]:
@@ -133,9 +137,17 @@ def test_a_parents_value_that_does_not_fit_is_drawn_anew(parent: float | None) -
     assert 150 < choices.count("a") < 250
 
 
+def test_of_many_parameters_few_change() -> None:
+    names = [f"p{number}" for number in range(60)]
+    generator = np.random.default_rng(0)
+    drawings = [Drawing(generator, parent=dict.fromkeys(names, 0.5)) for _ in range(100)]
+    changed = [sum(drawing.suggest_float(name, 0, 1) != 0.5 for name in names) for drawing in drawings]
+    assert np.mean(changed) == pytest.approx(CHANGES, abs=0.5)
+
+
 def test_of_a_choice_the_parents_value_is_kept_even_where_it_is_none() -> None:
     found = drawn_near(lambda trial: trial.suggest_categorical("x", [None, 1, True]), None)
-    assert found.count(None) / len(found) == pytest.approx(KEPT + (1 - KEPT) / 3, abs=0.05)
+    assert found.count(None) / len(found) == pytest.approx(KEPT + (1 - KEPT) / 3, abs=0.08)
 
 
 def test_a_drawing_draws_as_often_as_it_should_over_the_whole_range() -> None:
@@ -194,4 +206,4 @@ def test_neighbours_in_every_space_are_inside_it(path: Path) -> None:
         for name, distribution in one.distributions.items():
             assert distribution._contains(distribution.to_internal_repr(one.params[name])), name
     kept = [max(len(one.params.items() & parent.items()) for parent in parents) for one in neighbours]
-    assert np.mean([count / len(one.params) for count, one in zip(kept, neighbours, strict=True)]) > 0.5
+    assert np.mean([count / len(one.params) for count, one in zip(kept, neighbours, strict=True)]) > 0.4
