@@ -84,7 +84,7 @@ class Option:
 
 class FreezeThaw:
     """The policy, over a ledger's history, which it reads and does not write: a search that is resumed with the same
-    history makes the same choices."""
+    history makes the same choices, but for those that were made and not begun when its driver was killed."""
 
     def __init__(
         self,
