@@ -31,7 +31,6 @@ from model.config import TaskConfig, TrialConfig
 from model.data.tasks import CS224N
 from model.problem import Problem
 from search.budget import Budget
-from search.freeze_thaw_searcher import FreezeThawSearcher
 from search.halt import Halt
 from search.judge import Decider, Judge
 from search.ledger import Ledger
@@ -40,6 +39,7 @@ from search.policy.candidates import Candidate, Candidates
 from search.policy.drawing import Drawing
 from search.policy.freeze_thaw import FreezeThaw
 from search.policy.rungs import Rungs
+from search.policy_searcher import PolicySearcher
 from search.records import End, Report
 from search.scheduler import JudgedTrials
 from search.searcher import OptunaSearcher
@@ -90,7 +90,7 @@ class Ours:
                 _RowCandidates(space, rows, seed), self._ledger.history,
                 epochs=rows.table.epochs, trials=None, seed=seed, early_stopping=True,
             )  # fmt: skip
-            self._searcher = FreezeThawSearcher(decider, self._ledger, halt)
+            self._searcher = PolicySearcher(decider, self._ledger, halt)
         self._scheduler = JudgedTrials(Judge(self._ledger, rows.table.epochs, decider), halt)
         self._trials: dict[str, Any] = {}
         """Those that have a worker, as Ray knows them."""

@@ -13,7 +13,7 @@ from model.errors import UserError
 from search.budget import Budget
 from search.run_folder import check_name
 
-Search = Literal["freeze-thaw", "tpe", "random"]
+Search = Literal["freeze-thaw", "tpe", "random", "one-epoch"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Flags:
     search: Search = "freeze-thaw"
     """How trials are chosen. freeze-thaw: a model of all learning curves says what is tried next, who is paused and who
     goes on (docs/search.md). tpe, random: Optuna's TPE, or draws that learn nothing; both with ASHA, which stops weak
-    trials."""
+    trials. one-epoch: random draws, one epoch for all, then the best 3 in full."""
     epochs: int = 6
     """The most epochs a trial may take; weak ones are paused or stopped after 2 (or 4, 8, ...; by ASHA 6, 18, ...)."""
     early_stopping: Annotated[bool, arg(help_behavior_hint="(default: weak ones are stopped)")] = True
@@ -105,6 +105,11 @@ def check_flags(flags: Flags) -> None:
     if not 0 <= flags.seed < 2**32:
         raise UserError(f"--seed {flags.seed}: allowed is a whole number from 0 to {2**32 - 1}")
     Budget.parse(flags.budget)
+    if flags.search == "one-epoch":
+        if flags.budget and not flags.trials:
+            raise UserError("--search one-epoch must know how many trials all is: give --trials with --budget")
+        if not flags.early_stopping:
+            raise UserError("--no-early-stopping can't be given with --search one-epoch, which is to stop trials early")
     if flags.resume is not None:
         for field in fields(flags):
             if field.name not in _MAY_CHANGE and getattr(flags, field.name) != field.default:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from model.problem import Problem
-from search.freeze_thaw_searcher import FreezeThawSearcher
 from search.halt import Halt
 from search.judge import Decider
 from search.ledger import Ledger
 from search.ledger_searcher import LedgerSearcher
+from search.policy import freeze_thaw, one_epoch
 from search.policy.candidates import Candidates
-from search.policy.freeze_thaw import KEPT, FreezeThaw, milestones
+from search.policy.freeze_thaw import FreezeThaw
+from search.policy.one_epoch import OneEpoch
+from search.policy.policy import Policy
 from search.policy.rungs import Rungs
+from search.policy_searcher import PolicySearcher
 from search.searcher import OptunaSearcher, SamplerFor, random, tpe
 from search.space import Space
 
@@ -24,7 +27,10 @@ SAMPLERS: Mapping[str, SamplerFor] = {"tpe": tpe, "random": random}
 
 def most_paused(name: str, *, epochs: int, early_stopping: bool) -> int:
     """Trials that can be paused at a time."""
-    return KEPT if name == "freeze-thaw" and early_stopping and len(milestones(epochs)) > 1 else 0
+    if name == "one-epoch":
+        return one_epoch.KEPT if epochs > 1 else 0
+    pauses = name == "freeze-thaw" and early_stopping and len(freeze_thaw.milestones(epochs)) > 1
+    return freeze_thaw.KEPT if pauses else 0
 
 
 def strategy_of(
@@ -40,13 +46,17 @@ def strategy_of(
     early_stopping: bool,
 ) -> Strategy:
     """The one called `name`, for trials of at most `epochs` epochs, `trials` in all, if that is a number."""
-    if name == "freeze-thaw":
-        candidates = Candidates(space, problem, seed=seed)
+    if name in SAMPLERS:
+        rungs = Rungs(epochs, early_stopping=early_stopping, records=ledger.records.values())
+        return rungs, lambda: OptunaSearcher(
+            space, problem, ledger, halt, SAMPLERS[name], source=name, trials=trials, seed=seed
+        )
+    candidates = Candidates(space, problem, seed=seed)
+    if name == "one-epoch":
+        assert trials is not None, "the flags are refused otherwise"
+        policy: Policy = OneEpoch(candidates, ledger.history, trials=trials)
+    else:
         policy = FreezeThaw(
             candidates, ledger.history, epochs=epochs, trials=trials, seed=seed, early_stopping=early_stopping
         )
-        return policy, lambda: FreezeThawSearcher(policy, ledger, halt)
-    rungs = Rungs(epochs, early_stopping=early_stopping, records=ledger.records.values())
-    return rungs, lambda: OptunaSearcher(
-        space, problem, ledger, halt, SAMPLERS[name], source=name, trials=trials, seed=seed
-    )
+    return policy, lambda: PolicySearcher(policy, ledger, halt)

@@ -25,17 +25,17 @@ import copy
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 from optuna.distributions import json_to_distribution
 from scipy.special import ndtr, ndtri
 
-from search.policy.candidates import Candidate, Candidates
+from search.policy.candidates import Candidates
 from search.policy.curves import Curves
 from search.policy.encoding import Drawn
 from search.policy.forecast import Curve, Forecaster
+from search.policy.policy import Option
 from search.records import POINT, Action, Decision, History, Report, State
 
 STARTUP = 6
@@ -63,23 +63,6 @@ def milestones(epochs: int) -> list[int]:
         found.append(epoch)
         epoch *= FACTOR
     return [*found, epochs]
-
-
-@dataclass(frozen=True)
-class Option:
-    """Something that can be done next."""
-
-    trial: str | None
-    """Who goes on; None for a new trial."""
-    drawn: Drawn
-    source: str = ""
-    """Who proposed a new one."""
-
-    @property
-    def candidate(self) -> Candidate:
-        """A new trial's configuration."""
-        assert isinstance(self.drawn, Candidate)
-        return self.drawn
 
 
 class FreezeThaw:

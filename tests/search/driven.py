@@ -1,4 +1,4 @@
-"""A search by the freeze-thaw policy to a real judge, whose trials score what an objective says, without Ray."""
+"""A search by a policy to a real judge, whose trials score what an objective says, without Ray."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from typing import Any
 
 from model.problem import Problem
 from search.budget import Budget
-from search.freeze_thaw_searcher import FreezeThawSearcher
 from search.halt import Halt
 from search.judge import Judge
 from search.ledger import Ledger
-from search.policy.candidates import Candidates
-from search.policy.freeze_thaw import FreezeThaw
 from search.space import Space, load_space
+from search.strategy import strategy_of
 from tests.search.events import report
 from tests.search.test_space import GOOD
 
@@ -59,15 +57,17 @@ class Driven:
         epochs: int = 8,
         seed: int = 0,
         early_stopping: bool = True,
+        search: str = "freeze-thaw",
     ) -> None:
         self.ledger = ledger
         self.halt = Halt(Budget(), ledger.history, on_interrupt=lambda: None)
-        candidates = Candidates(space, problem, seed=seed)
-        self.policy = FreezeThaw(
-            candidates, ledger.history, epochs=epochs, trials=trials, seed=seed, early_stopping=early_stopping
-        )
-        self.judge = Judge(ledger, epochs, self.policy)
-        self.searcher = FreezeThawSearcher(self.policy, ledger, self.halt)
+        decider, searcher_for = strategy_of(
+            search, space, problem, ledger, self.halt,
+            epochs=epochs, trials=trials, seed=seed, early_stopping=early_stopping,
+        )  # fmt: skip
+        self.policy: Any = decider
+        self.judge = Judge(ledger, epochs, decider)
+        self.searcher = searcher_for()
         self._numbers = count()
         self._ray_ids: dict[str, str] = {}
 

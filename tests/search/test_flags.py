@@ -62,6 +62,7 @@ def test_what_a_resumed_run_may_be_given_anew(argv: tuple[str, ...]) -> None:
         ("--no-early-stopping",),
         ("--epoch-examples", "9"),
         ("--run", "tuesday"),
+        ("--search", "tpe"),
         ("--seed", "1"),
         ("--precision", "fp32"),
         ("--dry-run", "3"),
@@ -84,6 +85,15 @@ def test_by_default_nothing_limits_the_trials_but_what_is_asked() -> None:
     assert Flags().trials is None
     check_flags(Flags())
     check_flags(Flags(budget="1h30m"))
+
+
+def test_one_epoch_for_all_needs_to_know_who_all_are() -> None:
+    check_flags(Flags(search="one-epoch"))
+    check_flags(Flags(search="one-epoch", trials=9, budget="1h"))
+    with refused("--search one-epoch must know how many trials all is: give --trials with --budget"):
+        check_flags(Flags(search="one-epoch", budget="1h"))
+    with refused("--no-early-stopping can't be given with --search one-epoch, which is to stop trials early"):
+        check_flags(Flags(search="one-epoch", early_stopping=False))
 
 
 def test_a_run_is_named_once(tmp_path: Path) -> None:

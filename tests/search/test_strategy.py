@@ -11,13 +11,14 @@ import pytest
 from model.problem import Problem
 from search.budget import Budget
 from search.flags import Flags
-from search.freeze_thaw_searcher import FreezeThawSearcher
 from search.halt import Halt
 from search.judge import Decider, Judge
 from search.ledger import Ledger
 from search.ledger_searcher import LedgerSearcher
 from search.policy.freeze_thaw import FreezeThaw
+from search.policy.one_epoch import OneEpoch
 from search.policy.rungs import Rungs
+from search.policy_searcher import PolicySearcher
 from search.searcher import STARTUP_TRIALS, OptunaSearcher
 from search.strategy import strategy_of
 from tests.search.driven import climbs, space_in
@@ -36,19 +37,20 @@ def begun(
 
 
 def test_the_flag_has_these_and_freeze_thaw_by_default() -> None:
-    assert NAMES == ("freeze-thaw", "tpe", "random")
+    assert NAMES == ("freeze-thaw", "tpe", "random", "one-epoch")
     assert Flags().search == "freeze-thaw"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_who_suggests_and_who_decides(name: str, tmp_path: Path, problem: Problem, ledger: Ledger) -> None:
-    decider, searcher = begun(name, tmp_path, problem, ledger)
-    ours = (FreezeThaw, FreezeThawSearcher) if name == "freeze-thaw" else (Rungs, OptunaSearcher)
+    decider, searcher = begun(name, tmp_path, problem, ledger, trials=9)
+    policies: dict[str, type] = {"freeze-thaw": FreezeThaw, "one-epoch": OneEpoch}
+    ours = (policies[name], PolicySearcher) if name in policies else (Rungs, OptunaSearcher)
     assert (type(decider), type(searcher)) == ours
     for number in range(3):
         assert isinstance(searcher.suggest(str(number)), dict)
     sources = [record.source for record in ledger.records.values()]
-    assert sources == ["point first", "point second", "random" if name == "freeze-thaw" else name]
+    assert sources == ["point first", "point second", "random" if name in policies else name]
 
 
 @pytest.mark.parametrize(("name", "learns"), [("random", False), ("tpe", True)])
@@ -70,7 +72,7 @@ def test_only_random_draws_are_the_same_whatever_was_reached(
     assert (drawn[0] != drawn[1]) == learns
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"one-epoch"}))
 def test_number_of_trials_epochs_and_early_stopping_are_heeded(
     name: str, tmp_path: Path, problem: Problem, ledger: Ledger
 ) -> None:

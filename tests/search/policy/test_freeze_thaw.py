@@ -19,7 +19,8 @@ from scipy.stats import norm
 from model.problem import Problem
 from search.ledger import Ledger
 from search.policy.encoding import Drawn
-from search.policy.freeze_thaw import HOPE, KEPT, STARTUP, FreezeThaw, Option, _log_improvement
+from search.policy.freeze_thaw import HOPE, KEPT, STARTUP, FreezeThaw, _log_improvement
+from search.policy.policy import Option
 from search.records import Decision, End, Event, Promoted, TrialRecord
 from search.space import Space
 from tests.search.driven import Driven, space_in

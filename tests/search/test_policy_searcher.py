@@ -16,7 +16,7 @@ from ray.tune.search import Searcher
 from model.errors import UserError
 from model.problem import Problem
 from search.ledger import Ledger
-from search.policy.freeze_thaw import Option
+from search.policy.policy import Option
 from search.records import Decision, End, Event, Promoted, Retry
 from search.scheduler import JudgedTrials
 from search.space import Space

@@ -1,4 +1,4 @@
-"""The freeze-thaw policy behind Ray Tune's Searcher: new trials, and paused ones that go on."""
+"""A policy behind Ray Tune's Searcher: new trials, and paused ones that go on."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from model.errors import UserError
 from search.halt import Halt
 from search.ledger import Ledger
 from search.ledger_searcher import LedgerSearcher
-from search.policy.freeze_thaw import FreezeThaw, Option
+from search.policy.policy import Option, Policy
 from search.records import Promoted, Suggested
 
 
-class FreezeThawSearcher(LedgerSearcher):
+class PolicySearcher(LedgerSearcher):
     """Asks the policy what an empty place is to be used for, and records it in the ledger before Ray hears of it."""
 
-    def __init__(self, policy: FreezeThaw, ledger: Ledger, halt: Halt) -> None:
+    def __init__(self, policy: Policy, ledger: Ledger, halt: Halt) -> None:
         super().__init__(ledger, halt)
         self._policy = policy
         self._unfinished.extend(record.name for record in ledger.records.values() if record.state == "running")
