@@ -91,15 +91,13 @@ def main(argv: list[str] | None = None) -> None:
 def measure(arguments: Arguments, run: RunFolder) -> Cost:
     """Plays the search."""
     space, trials = load_space(arguments.space), max(arguments.counts)
-    sizes = {task.name: 10_000 for task in CS224N}
-    problem = Problem(tasks=CS224N, num_layers=12, hidden_size=768, num_heads=12, train_size=sizes, dev_size=sizes)
     seconds, megabytes = [], []
     with Ledger(run.ledger) as ledger, (run.path / "lines.txt").open("w") as lines:
         halt = Halt(Budget(), ledger.history, on_interrupt=lambda: None)
         ledger.listen(TensorBoard(run))
         ledger.listen(PlainLines(Console(file=lines, width=120), 1))
         decider, searcher_for = strategy_of(
-            arguments.search, space, problem, ledger, halt, epochs=1, trials=None, seed=0, early_stopping=True
+            arguments.search, space, problem_of(), ledger, halt, epochs=1, trials=None, seed=0, early_stopping=True
         )
         judge = Judge(ledger, 1, decider)
         searcher = searcher_for()
@@ -120,6 +118,12 @@ def measure(arguments: Arguments, run: RunFolder) -> Cost:
                 seconds.append(time.perf_counter() - begun)
                 megabytes.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
     return Cost(np.array(seconds), np.array(megabytes))
+
+
+def problem_of() -> Problem:
+    """What a space may ask, of BERT-base and the course's tasks."""
+    sizes = {task.name: 10_000 for task in CS224N}
+    return Problem(tasks=CS224N, num_layers=12, hidden_size=768, num_heads=12, train_size=sizes, dev_size=sizes)
 
 
 def outcome(trial: str, number: int) -> Report:

@@ -30,7 +30,7 @@ from search.resources import Shares
 from search.run_folder import RunFolder, RunInfo, next_command, resume_command, watch_command
 from search.strategy import Strategy, most_paused, strategy_of
 from search.tensorboard import TensorBoard
-from search.trainable import TrialSettings
+from search.trainable import MinbertTrial, TrialSettings
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
@@ -121,6 +121,7 @@ def carry_on(
             most_paused(info.search, epochs=info.epochs, early_stopping=info.early_stopping),
         ),
     )
+    parameters = {"tokens": tokens, "encoder": encoder, "settings": settings}
     shown = listeners(run, info, ledger, console)
     halt = Halt(
         Budget.parse(info.budget),
@@ -131,7 +132,7 @@ def carry_on(
     judge = Judge(ledger, info.epochs, decider)
     searcher = searcher_for()
     with shown:
-        cause = tuner.search(run, ledger, searcher, judge, tokens, encoder, settings, shares, halt)
+        cause = tuner.search(run, ledger, searcher, judge, MinbertTrial, parameters, shares, halt)
         if cause is None:
             judge.close()
     return cause

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ray import tune
 from ray.tune.experiment import Trial
 
-from model.data.tokens import Tokens
-from model.network.pretrained import Encoder
 from search.cluster import log_to
 from search.halt import Cause, Halt
 from search.judge import Judge
@@ -15,7 +16,6 @@ from search.ledger_searcher import LedgerSearcher
 from search.resources import Shares
 from search.run_folder import RunFolder
 from search.scheduler import JudgedTrials
-from search.trainable import MinbertTrial, TrialSettings
 from search.watch import Watch
 
 
@@ -24,13 +24,13 @@ def search(
     ledger: Ledger,
     searcher: LedgerSearcher,
     judge: Judge,
-    tokens: Tokens,
-    encoder: Encoder,
-    settings: TrialSettings,
+    trainable: type[tune.Trainable],
+    parameters: Mapping[str, Any],
     shares: Shares,
     halt: Halt,
 ) -> Cause | None:
-    """Runs the trials that the searcher suggests to their ends, or until something halts them.
+    """Runs the trials that the searcher suggests to their ends, or until something halts them. Each is a `trainable`,
+    whose setup gets `parameters`, which lie in Ray's object store and are not copied.
 
     Whatever comes of them is in the ledger. The cause that halted the run is returned, None where none did. Raises the
     UserError of a space that went wrong in a draw, after the trials that were running have ended, and what else
@@ -39,9 +39,8 @@ def search(
     if not searcher.has_more():
         return None
     scheduler = JudgedTrials(judge, halt)
-    trainable = tune.with_parameters(MinbertTrial, tokens=tokens, encoder=encoder, settings=settings)
     tuner = tune.Tuner(
-        tune.with_resources(trainable, {"cpu": shares.cpus, "gpu": shares.gpus}),
+        tune.with_resources(tune.with_parameters(trainable, **parameters), {"cpu": shares.cpus, "gpu": shares.gpus}),
         tune_config=tune.TuneConfig(
             num_samples=-1,
             search_alg=searcher,

@@ -93,7 +93,7 @@ class WatchedTuner(tune.Tuner):
 
 
 def main(folder: Path) -> None:
-    tuner.MinbertTrial, tuner.tune.Tuner = ScriptedTrial, WatchedTuner
+    tuner.tune.Tuner = WatchedTuner
     judge_module.RETRIES = 1  # each one is a new process
     (folder / "space.py").write_text(SPACE)
     run = create_run(folder, "run", INFO, SPACE)
@@ -113,7 +113,6 @@ def main(folder: Path) -> None:
         cache_bytes=0,
         state_bytes=0,
     )
-    nothing: Any = None
     error = ""
     with cluster.started(machine), Ledger(run.ledger) as ledger:
         halt = Halt(Budget(), ledger.history, on_interrupt=lambda: None)
@@ -122,7 +121,8 @@ def main(folder: Path) -> None:
         searcher = OptunaSearcher(space, problem, ledger, halt, tpe, source="tpe", trials=99, seed=0)
         shares = share(machine, 99, None, None)
         try:
-            tuner.search(run, ledger, searcher, judge, nothing, nothing, settings, shares, halt)
+            parameters = {"tokens": None, "encoder": None, "settings": settings}
+            tuner.search(run, ledger, searcher, judge, ScriptedTrial, parameters, shares, halt)
         except UserError as raised:
             error = str(raised)
         trials = {f"t{trial.number + 1:03d}": trial for trial in searcher.study.trials}
