@@ -57,8 +57,8 @@ class Candidates:
         return [candidate for batch in self._batches.values() for candidate in batch]
 
     def near(self, parents: Sequence[Mapping[str, Any]], number: int) -> list[Candidate]:
-        """Draws from the space that share most values with one of `parents`, the parameters of trials; others for
-        another `number`."""
+        """Draws from the space that share most choices with one of `parents`, the parameters of trials, and are a step
+        away in all numbers; others for another `number`."""
         if not parents:
             return []
         generator = np.random.default_rng([self._seed, 1, number])

@@ -14,11 +14,12 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FixedTrial
 
 CHANGES = 2.4
-"""Parameters of a neighbour that do not have their value from its parent, on average,"""
+"""Choices of a neighbour that would be drawn anew, on average, if all parameters were choices,"""
 MOST_CHANGED = 0.5
 """and the highest probability of that for each, where there are few."""
-STEP = 0.1
-"""Standard deviation of a number that is near its parent's instead, of its range."""
+STEP = 0.2
+"""Standard deviation of the step from a parent's number to its neighbour's, of the range. Every number takes one: the
+best of what was tried may lie far from a good one in several of them at once."""
 
 Numeric = FloatDistribution | IntDistribution
 
@@ -80,8 +81,6 @@ class Drawing(FixedTrial):
         value = self._parent.get(name)
         if not isinstance(value, int | float) or not distribution.low <= value <= distribution.high:
             return _uniform(distribution, self._generator)
-        if self._generator.random() < self._keeps:
-            return value
         return _near(value, distribution, self._generator)
 
 

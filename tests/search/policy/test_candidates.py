@@ -81,7 +81,7 @@ def test_without_parents_there_are_no_neighbours(space: Space, problem: Problem)
     assert Candidates(space, problem, seed=1).near([], 3) == []
 
 
-def test_neighbours_have_most_values_from_one_parent(space: Space, problem: Problem) -> None:
+def test_neighbours_are_near_one_parent(space: Space, problem: Problem) -> None:
     candidates = Candidates(space, problem, seed=1)
     parents = [
         {"depth": 0, "rate": 2e-5, "pooling": "mean", "common": 0},
@@ -89,16 +89,15 @@ def test_neighbours_have_most_values_from_one_parent(space: Space, problem: Prob
     ]
     drawn = [one for number in range(20) for one in candidates.near(parents, number)]
     assert len(drawn) == 20 * NEIGHBOURS
-    rates = [one.params["rate"] for one in drawn]
-    of_first = [one for one in drawn if one.params["rate"] == 2e-5]
-    assert len(of_first) / len(drawn) == pytest.approx(KEPT / 2, abs=0.06)
-    assert {one.params["rate"] for one in drawn if one.params["rate"] in (2e-5, 7e-4)} == {2e-5, 7e-4}
+    rates = np.array([one.params["rate"] for one in drawn])
+    of_first = [one for one in drawn if one.params["rate"] < 4e-5]
+    assert 0.2 < len(of_first) / len(drawn) < 0.6
     # Of two poolings, the other one comes by chance in half of the draws that do not keep it.
     assert np.mean([one.params["pooling"] == "mean" for one in of_first]) == pytest.approx(1 - (1 - KEPT) / 2, abs=0.08)
-    near = [rate for rate in rates if rate not in (2e-5, 7e-4)]
-    logarithms = np.abs(np.log(np.array(near)[:, None] / [2e-5, 7e-4]) / np.log(100)).min(1)
-    assert np.median(logarithms) < 0.15, "a step is of a tenth of the range, on its scale"
-    of_second = [one for one in drawn if one.params["rate"] == 7e-4]
+    logarithms = np.abs(np.log(rates[:, None] / [2e-5, 7e-4]) / np.log(100)).min(1)
+    assert 0.05 < np.median(logarithms) < 0.2, "a step is of a fifth of the range, on its scale"
+    assert np.mean(np.isin(rates, [2e-5, 7e-4])) < 0.02, "every number takes one"
+    of_second = [one for one in drawn if one.params["rate"] > 3e-4]
     assert {one.params["activation"] for one in of_second if one.params["common"]} == {"relu", "tanh"}
 
 
@@ -121,10 +120,10 @@ def test_numbers_on_a_logarithmic_scale_stay_inside() -> None:
     whole = drawn_near(lambda trial: trial.suggest_int("x", 1, 64, log=True), 64)
     assert set(whole) <= set(range(1, 65))
     assert 64 in whole
-    assert min(whole) > 8, "some steps of a tenth down"  # type: ignore[type-var]
+    assert 1 < np.median(np.array(whole, dtype=float)) < 64, "steps of a fifth down"
     rates = np.array(drawn_near(lambda trial: trial.suggest_float("x", 1e-5, 1e-2, log=True), 1e-5), dtype=float)
     assert rates.min() == 1e-5
-    assert 1e-5 < rates.max() < 2e-4
+    assert 1e-5 < np.median(rates[rates > 1e-5]) < 5e-5
 
 
 @pytest.mark.parametrize("parent", [0.9, -1.0, None])
@@ -137,11 +136,11 @@ def test_a_parents_value_that_does_not_fit_is_drawn_anew(parent: float | None) -
     assert 150 < choices.count("a") < 250
 
 
-def test_of_many_parameters_few_change() -> None:
+def test_of_many_choices_few_change() -> None:
     names = [f"p{number}" for number in range(60)]
     generator = np.random.default_rng(0)
-    drawings = [Drawing(generator, parent=dict.fromkeys(names, 0.5)) for _ in range(100)]
-    changed = [sum(drawing.suggest_float(name, 0, 1) != 0.5 for name in names) for drawing in drawings]
+    drawings = [Drawing(generator, parent=dict.fromkeys(names, 7)) for _ in range(100)]
+    changed = [sum(drawing.suggest_categorical(name, range(99)) != 7 for name in names) for drawing in drawings]
     assert np.mean(changed) == pytest.approx(CHANGES, abs=0.5)
 
 
