@@ -30,9 +30,10 @@ class Checked:
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
-        hints = _hints(type(self))
-        for f in dataclasses.fields(self):
-            _check_field(f, hints[f.name], getattr(self, f.name), where=type(self).__name__)
+        for f, hint, origin, optional in _fields(type(self)):
+            value = getattr(self, f.name)
+            if value is not None or not optional:
+                _check_field(f, hint, origin, value, where=type(self).__name__)
 
     def refuse_without_effect(self, name: str, because: str) -> None:
         value, default = getattr(self, name), self.__dataclass_fields__[name].default
@@ -54,11 +55,22 @@ class Checked:
 
 @functools.cache
 def _hints(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls)  # evaluates them anew each time: most of what a draw from a space takes
+    return typing.get_type_hints(cls)  # evaluates them anew each time, and a search draws some hundred configurations
+
+
+@functools.cache
+def _fields(cls: Any) -> list[tuple[dataclasses.Field[Any], Any, Any, bool]]:
+    """Each field with its type, less None, what that is made of, and whether None may be there."""
+    found = []
+    for f in dataclasses.fields(cls):
+        whole = _hints(cls)[f.name]
+        hint = _without_none(whole)
+        found.append((f, hint, typing.get_origin(hint), hint is not whole))
+    return found
 
 
 def _check_names(cls: Any, values: Mapping[str, object], where: str) -> None:
-    names = [f.name for f in dataclasses.fields(cls)]
+    names = cls.__dataclass_fields__
     for key in values:
         if key not in names:
             near = difflib.get_close_matches(str(key), names, n=1)
@@ -66,15 +78,11 @@ def _check_names(cls: Any, values: Mapping[str, object], where: str) -> None:
             raise ValueError(f"{where} has no field {key!r}: {hint}")
 
 
-def _check_field(f: dataclasses.Field[Any], hint: Any, value: Any, where: str) -> None:
+def _check_field(f: dataclasses.Field[Any], hint: Any, origin: Any, value: Any, where: str) -> None:
     def refuse(allowed: str) -> typing.NoReturn:
         raise ValueError(f"{where}.{f.name} = {value!r}: allowed is {allowed}")
 
-    if type(None) in typing.get_args(hint):
-        if value is None:
-            return
-        hint = _without_none(hint)
-    if typing.get_origin(hint) is Literal:
+    if origin is Literal:
         choices = typing.get_args(hint)
         if value not in choices:
             refuse("one of " + ", ".join(map(repr, choices)))
@@ -83,12 +91,11 @@ def _check_field(f: dataclasses.Field[Any], hint: Any, value: Any, where: str) -
             refuse("True or False")
     elif hint in (int, float):
         low, high, above = f.metadata["low"], f.metadata["high"], f.metadata["above"]
-        kind = "a whole number" if hint is int else "a number"
-        span = f"{kind} {'above' if above else 'from'} {low:g} {'up to' if above else 'to'} {high:g}"
         is_kind = isinstance(value, int if hint is int else (int, float)) and not isinstance(value, bool)
         if not is_kind or not low <= value <= high or (above and value == low):  # neither does nan lie between
-            refuse(span)
-    elif typing.get_origin(hint) is tuple:
+            kind = "a whole number" if hint is int else "a number"
+            refuse(f"{kind} {'above' if above else 'from'} {low:g} {'up to' if above else 'to'} {high:g}")
+    elif origin is tuple:
         part = typing.get_args(hint)[0]
         if not isinstance(value, tuple) or not all(isinstance(item, part) for item in value):
             refuse(f"a tuple of {part.__name__}(...)")

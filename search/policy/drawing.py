@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ STEP = 0.2
 best of what was tried may lie far from a good one in several of them at once."""
 
 Numeric = FloatDistribution | IntDistribution
+
+# A draw asks for some dozens of distributions, and they are always the same: made once, they are equal by being one.
+_float, _int = lru_cache(FloatDistribution), lru_cache(IntDistribution)
 
 
 class Drawing(FixedTrial):
@@ -54,10 +58,10 @@ class Drawing(FixedTrial):
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
-        return self._asked(name, FloatDistribution(low, high, log=log, step=step))
+        return self._asked(name, _float(low, high, log=log, step=step))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        return self._asked(name, IntDistribution(low, high, log=log, step=step))
+        return self._asked(name, _int(low, high, log=log, step=step))
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         return self._asked(name, CategoricalDistribution(choices))

@@ -54,14 +54,16 @@ class Encoding:
         column = 0
         for name, known in self._ranges.items():
             if isinstance(known, CategoricalDistribution):
+                place = _places(known)
                 for row, one in enumerate(drawn):
                     if name in one.params:
-                        encoded[row, column + known.choices.index(one.params[name])] = math.sqrt(0.5)
+                        value = one.params[name]
+                        encoded[row, column + place[type(value), value]] = math.sqrt(0.5)
             else:
                 assert isinstance(known, Numeric)
-                for row, one in enumerate(drawn):
-                    encoded[row, column] = _on_range(known, one.params[name]) if name in one.params else 0.5
-                    encoded[row, column + 1] = 0.5 * (name in one.params)
+                values = np.array([one.params.get(name, math.nan) for one in drawn], dtype=np.float64)
+                encoded[:, column] = np.nan_to_num(_on_range(known, values), nan=0.5)
+                encoded[:, column + 1] = 0.5 * ~np.isnan(values)
             column += _columns(known)
         return encoded
 
@@ -70,11 +72,17 @@ def _columns(distribution: BaseDistribution) -> int:
     return len(distribution.choices) if isinstance(distribution, CategoricalDistribution) else 2
 
 
-def _on_range(distribution: Numeric, value: float) -> float:
-    low, high = distribution.low, distribution.high
+def _places(distribution: CategoricalDistribution) -> dict[tuple[type, Any], int]:
+    """Of its values, each with its type: True is not 1 here."""
+    return {(type(value), value): place for place, value in enumerate(distribution.choices)}
+
+
+def _on_range(distribution: Numeric, values: np.ndarray) -> np.ndarray:
+    """Of those that are not there, NaN."""
+    low, high = float(distribution.low), float(distribution.high)
     if distribution.log:
-        low, high, value = math.log(low), math.log(high), math.log(value)
-    return (value - low) / (high - low) if high > low else 0.5
+        low, high, values = math.log(low), math.log(high), np.log(values)
+    return (values - low) / (high - low) if high > low else np.where(np.isnan(values), math.nan, 0.5)
 
 
 def _widened(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
