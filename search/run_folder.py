@@ -128,9 +128,17 @@ class RunFolder:
         """What the run was asked to do."""
         path = self.path / _INFO_FILE
         try:
-            return RunInfo(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError, RecursionError) as error:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"{path}: not the description of a run ({error})") from None
+        if not isinstance(values, dict):
+            raise UserError(f"{path}: not the description of a run ({type(values).__name__})")
+        differing = values.keys() ^ {field.name for field in dataclasses.fields(RunInfo)}
+        if differing:
+            raise UserError(
+                f"{path}: of another version of minbert-search; they differ in {', '.join(sorted(differing))}"
+            )
+        return RunInfo(**values)
 
     def write_info(self, info: RunInfo) -> None:
         """Describes the run anew."""
@@ -271,7 +279,7 @@ def as_typed(program: str) -> str:
 def versions() -> dict[str, str]:
     """Of Python and the packages that decide a run's numbers."""
     found = {"python": platform.python_version()}
-    for package in ("torch", "ray", "optuna", "numpy", "tokenizers", "minbert-search"):
+    for package in ("torch", "ray", "optuna", "numpy", "scipy", "tokenizers", "minbert-search"):
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:  # a checkout that was never installed

@@ -222,3 +222,15 @@ def test_a_run_is_found_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     assert open_run(Path("runs"), "first").path == newest_run(Path("runs")).path == run.path
     assert run.path.is_absolute(), "Ray's processes have directories of their own"
+
+
+def test_a_run_of_another_version_says_so(tmp_path: Path) -> None:
+    run = create_run(tmp_path, "run", INFO, "")
+    path = run.path / "run.json"
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps({**{name: value for name, value in values.items() if name != "search"}, "older": 1}))
+    with refused(f"{path}: of another version of minbert-search; they differ in older, search"):
+        run.info()
+    path.write_text("[]")
+    with refused(f"{path}: not the description of a run (list)"):
+        run.info()
