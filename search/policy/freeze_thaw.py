@@ -29,7 +29,6 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-from optuna.distributions import json_to_distribution
 from scipy.special import ndtr, ndtri
 
 from search.policy.candidates import Candidate, Candidates
@@ -223,8 +222,7 @@ class FreezeThaw:
     def _catch_up(self) -> None:
         """Takes up what the history has that is new."""
         for record in islice(self._history.trials.values(), len(self._drawn), None):
-            distributions = {n: json_to_distribution(json.dumps(d)) for n, d in record.distributions.items()}
-            self._drawn[record.name] = drawn = Drawn(record.params, distributions)
+            self._drawn[record.name] = drawn = Drawn.of(record)
             self._sources.add(record.source)
             self._tried.add(_key(drawn))
         due: Curves | None = None
