@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks.common import check_picture
 from benchmarks.driver import on_disk, report_on
 from model.data.tasks import CS224N
 from model.errors import UserError, reported
@@ -67,6 +68,7 @@ def main(argv: list[str] | None = None) -> None:
     with reported():
         if not arguments.counts or min(arguments.counts) < 10:
             raise UserError(f"--counts {' '.join(map(str, arguments.counts))}: allowed are whole numbers from 10")
+        check_picture(arguments.picture)
         with tempfile.TemporaryDirectory() as folder:
             cost = measure(arguments, RunFolder(Path(folder)))
         print(f"{date.today()}, {arguments.search}, {arguments.space}, {AT_A_TIME} trials at a time\n")
