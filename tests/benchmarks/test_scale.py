@@ -256,3 +256,13 @@ def test_a_run_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[s
         main(["two", "--runs-dir", str(tmp_path)])
     assert caught.value.code == 2
     assert capsys.readouterr().err == f"error: {tmp_path}: no run called 'two'; runs here: none\n"
+
+
+def test_a_space_that_breaks_in_a_draw(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made(tmp_path)
+    path = (tmp_path / "one" / "space.py").resolve()
+    path.write_text(f'{HEAD}\ndef space(trial, problem):\n    raise ValueError("no more")\n')
+    with pytest.raises(SystemExit) as caught:
+        main(["one", "--runs-dir", str(tmp_path), "--workers", "2"])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.endswith(f"error: {path}:{HEAD.count(chr(10)) + 3}: no more\n")
