@@ -6,6 +6,7 @@ import dataclasses
 import importlib.util
 import platform
 from datetime import date
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import torch
@@ -44,6 +45,16 @@ def check_installed(*packages: str) -> None:
             raise UserError(
                 f'{package} is not installed; .venv/bin/python -m pip install -c constraints.txt -e ".[benchmarks]"'
             )
+
+
+def check_picture(path: Path | None) -> None:
+    """Raises UserError where a picture can't be drawn into the file, before anything is measured for it."""
+    if path is None:
+        return
+    if path.suffix not in (".svg", ".png"):
+        raise UserError(f"--picture {path}: allowed is a name that ends in .svg or .png")
+    if not path.parent.is_dir():
+        raise UserError(f"--picture {path}: no such folder as {path.parent}")
 
 
 def heading(arguments: Common, *, precision: str | None = None) -> str:

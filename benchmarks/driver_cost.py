@@ -16,8 +16,6 @@ import time
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import tyro
@@ -25,21 +23,15 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks.common import check_picture
+from benchmarks.driver import Driver, on_disk, report_on
 from model.data.tasks import CS224N
 from model.errors import UserError, reported
 from model.problem import Problem
-from search.budget import Budget
 from search.flags import Search
-from search.halt import Halt
-from search.judge import Judge
-from search.ledger import Ledger
-from search.progress import PlainLines
-from search.records import Report
+from search.records import TrialRecord
 from search.run_folder import RunFolder
-from search.scheduler import JudgedTrials
 from search.space import load_space
-from search.strategy import strategy_of
-from search.tensorboard import TensorBoard
 
 AT_A_TIME = 16
 """Simulated workers."""
@@ -76,6 +68,7 @@ def main(argv: list[str] | None = None) -> None:
     with reported():
         if not arguments.counts or min(arguments.counts) < 10:
             raise UserError(f"--counts {' '.join(map(str, arguments.counts))}: allowed are whole numbers from 10")
+        check_picture(arguments.picture)
         with tempfile.TemporaryDirectory() as folder:
             cost = measure(arguments, RunFolder(Path(folder)))
         print(f"{date.today()}, {arguments.search}, {arguments.space}, {AT_A_TIME} trials at a time\n")
@@ -92,27 +85,17 @@ def measure(arguments: Arguments, run: RunFolder) -> Cost:
     """Plays the search."""
     space, trials = load_space(arguments.space), max(arguments.counts)
     seconds, megabytes = [], []
-    with Ledger(run.ledger) as ledger, (run.path / "lines.txt").open("w") as lines:
-        halt = Halt(Budget(), ledger.history, on_interrupt=lambda: None)
-        ledger.listen(TensorBoard(run))
-        ledger.listen(PlainLines(Console(file=lines, width=120), 1))
-        decider, searcher_for = strategy_of(
-            arguments.search, space, problem_of(), ledger, halt, epochs=1, trials=None, seed=0, early_stopping=True
-        )
-        judge = Judge(ledger, 1, decider)
-        searcher = searcher_for()
-        scheduler = JudgedTrials(judge, halt)
-        running: list[Any] = []
+    with on_disk(
+        run, arguments.search, space, problem_of(), epochs=1, trials=None, seed=0, early_stopping=True
+    ) as parts:
+        driver = Driver(parts)
+        running: list[TrialRecord] = []
         for number in track(range(trials + AT_A_TIME), "trials", console=Console(stderr=True)):
             begun = time.perf_counter()
             if number >= AT_A_TIME:
-                trial = running.pop(0)
-                scheduler.on_trial_result(None, trial, {"outcome": outcome(trial.config["trial"], number)})  # type: ignore[arg-type]
-                searcher.on_trial_complete(trial.trial_id)
-            config = searcher.suggest(str(number))
-            assert isinstance(config, dict), "there is room for more"
-            trial = SimpleNamespace(trial_id=str(number), config=config, num_failures=0, max_failures=0)
-            scheduler.on_trial_add(None, trial)  # type: ignore[arg-type]
+                driver.tell(report_on(running.pop(0), score(number), tasks=[task.name for task in CS224N]))
+            trial = driver.start()
+            assert trial is not None, "there is room for more"
             running.append(trial)
             if number >= AT_A_TIME:
                 seconds.append(time.perf_counter() - begun)
@@ -126,14 +109,9 @@ def problem_of() -> Problem:
     return Problem(tasks=CS224N, num_layers=12, hidden_size=768, num_heads=12, train_size=sizes, dev_size=sizes)
 
 
-def outcome(trial: str, number: int) -> Report:
-    """What a trial reports: scores like those of a real one, made up."""
-    overall = float(0.6 + 0.1 * np.sin(number) + 0.05 * np.random.default_rng(number).normal())
-    scores = dict.fromkeys((task.name for task in CS224N), overall)
-    return Report(
-        trial=trial, epoch=1, scores=scores, clean_scores=scores, train_scores=scores, losses=scores, overall=overall,
-        clean_overall=overall, best=overall, examples=1, train_seconds=1.0, seconds=1.0, trainable_parameters=1,
-    )  # fmt: skip
+def score(number: int) -> float:
+    """Like that of a real trial, made up."""
+    return float(0.6 + 0.1 * np.sin(number) + 0.05 * np.random.default_rng(number).normal())
 
 
 def draw(cost: Cost, path: Path) -> None:

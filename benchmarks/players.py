@@ -26,12 +26,11 @@ from optuna.trial import BaseTrial, FrozenTrial, TrialState
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
+from benchmarks.driver import Driver, Parts, no_limit, report_on
 from benchmarks.replay import Player, Rows
 from model.config import TaskConfig, TrialConfig
 from model.data.tasks import CS224N
 from model.problem import Problem
-from search.budget import Budget
-from search.halt import Halt
 from search.judge import Decider, Judge
 from search.ledger import Ledger
 from search.ledger_searcher import LedgerSearcher
@@ -40,8 +39,7 @@ from search.policy.drawing import Drawing
 from search.policy.freeze_thaw import FreezeThaw
 from search.policy.rungs import Rungs
 from search.policy_searcher import PolicySearcher
-from search.records import End, Report
-from search.scheduler import JudgedTrials
+from search.records import End
 from search.searcher import OptunaSearcher
 from search.space import Space, quiet_optuna
 from search.strategy import SAMPLERS
@@ -76,57 +74,32 @@ class Ours:
     def __init__(self, rows: Rows, seed: int, search: str) -> None:
         with TemporaryDirectory() as folder, _Unwritten(Path(folder) / "ledger.jsonl") as self._ledger:
             pass  # it is closed, and keeps on listening
-        halt = Halt(Budget(), self._ledger.history, on_interrupt=lambda: None)
+        halt = no_limit(self._ledger)
         self._axes = [f"x{axis}" for axis in range(rows.table.places.shape[1])]
         space = Space(Path("cube.py"), "", self._draw, {})
         if search in SAMPLERS:
-            self._searcher: LedgerSearcher = OptunaSearcher(
+            decider: Decider = Rungs(rows.table.epochs, early_stopping=True)
+            searcher: LedgerSearcher = OptunaSearcher(
                 space, _PROBLEM, self._ledger, halt, lambda one: Snapped(SAMPLERS[search](one), rows),
                 source=search, trials=None, seed=seed,
             )  # fmt: skip
-            decider: Decider = Rungs(rows.table.epochs, early_stopping=True)
         else:
             decider = FreezeThaw(
                 _RowCandidates(space, rows, seed), self._ledger.history,
                 epochs=rows.table.epochs, trials=None, seed=seed, early_stopping=True,
             )  # fmt: skip
-            self._searcher = PolicySearcher(decider, self._ledger, halt)
-        self._scheduler = JudgedTrials(Judge(self._ledger, rows.table.epochs, decider), halt)
-        self._trials: dict[str, Any] = {}
-        """Those that have a worker, as Ray knows them."""
-        self._started = 0
+            searcher = PolicySearcher(decider, self._ledger, halt)
+        self._driver = Driver(Parts(self._ledger, halt, Judge(self._ledger, rows.table.epochs, decider), searcher))
 
     def start(self) -> Place | None:
-        self._started += 1
-        config = self._searcher.suggest(str(self._started))
-        if not isinstance(config, dict):
-            return None
-        trial = SimpleNamespace(trial_id=str(self._started), config=config, num_failures=0, max_failures=0)
-        name = config["trial"]
-        self._trials[name] = trial
-        self._scheduler.on_trial_add(None, trial)  # type: ignore[arg-type]
-        params = self._ledger.records[name].params
-        return name, np.array([params[axis] for axis in self._axes])
+        record = self._driver.start()
+        return None if record is None else (record.name, np.array([record.params[axis] for axis in self._axes]))
 
     def report(self, trial: str, epoch: int, score: float) -> bool:
-        before = self._ledger.records[trial].reports
-        best = max([score, *(report.best for report in before[-1:])])
-        return self._tell(trial, Report(
-            trial=trial, epoch=epoch, scores={}, clean_scores={}, train_scores={}, losses={}, overall=score,
-            clean_overall=None, best=best, examples=1, train_seconds=1.0, seconds=1.0, trainable_parameters=1,
-        ))  # fmt: skip
+        return self._driver.tell(report_on(self._ledger.records[trial], score))
 
     def diverged(self, trial: str, epoch: int) -> None:
-        self._tell(trial, End(trial=trial, state="diverged"))
-
-    def _tell(self, name: str, outcome: Report | End) -> bool:
-        trial = self._trials[name]
-        action = self._scheduler.on_trial_result(None, trial, {"outcome": outcome})
-        if action == TrialScheduler.CONTINUE:
-            return True
-        self._searcher.on_trial_complete(trial.trial_id)
-        del self._trials[name]
-        return False
+        self._driver.tell(End(trial=trial, state="diverged"))
 
     def _draw(self, trial: BaseTrial, problem: Problem) -> TrialConfig:
         for axis in self._axes:

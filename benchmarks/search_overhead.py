@@ -18,22 +18,16 @@ from typing import Any
 
 import tyro
 from ray import tune
-from rich.console import Console
 
-from benchmarks.driver_cost import outcome, problem_of
+from benchmarks.driver import on_disk, report_on
+from benchmarks.driver_cost import problem_of, score
 from model.errors import UserError, reported
 from search import cluster, tuner
-from search.budget import Budget
 from search.flags import Search
-from search.halt import Halt
-from search.judge import Judge
-from search.ledger import Ledger
-from search.progress import PlainLines
+from search.records import TrialRecord
 from search.resources import Machine, Node, share
 from search.run_folder import RunFolder
 from search.space import load_space
-from search.strategy import strategy_of
-from search.tensorboard import TensorBoard
 
 SECONDS = 1.0
 """Of a trial."""
@@ -57,7 +51,7 @@ class Sleeping(tune.Trainable):
     """A trial whose epoch is a second's sleep."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        self._trial = config["trial"]
+        self._trial: str = config["trial"]
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """The next one in this process."""
@@ -67,7 +61,8 @@ class Sleeping(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """A second."""
         time.sleep(SECONDS)
-        return {"outcome": outcome(self._trial, int(self._trial[1:]))}
+        record = TrialRecord(name=self._trial, source="", params={}, distributions={}, config={})
+        return {"outcome": report_on(record, score(int(self._trial[1:])))}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -89,17 +84,15 @@ def measure(arguments: Arguments, run: RunFolder) -> float:
     """Seconds from the first suggestion to the last trial's end."""
     machine = Machine((Node(cores=arguments.workers, gpus=0),))
     shares = share(machine, arguments.trials, arguments.workers, None)
-    console = Console(stderr=True)
-    with cluster.started(machine), Ledger(run.ledger) as ledger, (run.path / "lines.txt").open("w") as lines:
-        halt = Halt(Budget(), ledger.history, on_interrupt=lambda: console.print("Stopping all trials."))
-        ledger.listen(TensorBoard(run))
-        ledger.listen(PlainLines(Console(file=lines, width=120), 1))
-        decider, searcher_for = strategy_of(
-            arguments.search, load_space(arguments.space), problem_of(), ledger, halt,
+    with (
+        cluster.started(machine),
+        on_disk(
+            run, arguments.search, load_space(arguments.space), problem_of(),
             epochs=1, trials=arguments.trials, seed=0, early_stopping=True,
-        )  # fmt: skip
-        judge, begun = Judge(ledger, 1, decider), time.perf_counter()
-        tuner.search(run, ledger, searcher_for(), judge, Sleeping, {}, shares, halt)
+        ) as parts,
+    ):  # fmt: skip
+        begun = time.perf_counter()
+        tuner.search(run, parts.ledger, parts.searcher, parts.judge, Sleeping, {}, shares, parts.halt)
         return time.perf_counter() - begun
 
 

@@ -7,13 +7,23 @@ for the others, and has one column more that tells so.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    json_to_distribution,
+)
+
+from search.records import TrialRecord
 
 Numeric = FloatDistribution | IntDistribution
 
@@ -25,6 +35,15 @@ class Drawn:
     params: Mapping[str, Any]
     distributions: Mapping[str, BaseDistribution]
     """What each was drawn from."""
+
+    @classmethod
+    def of(cls, record: TrialRecord) -> Drawn:
+        """A trial's."""
+        return Drawn(record.params, {n: _distribution(json.dumps(d)) for n, d in record.distributions.items()})
+
+
+_distribution = lru_cache(json_to_distribution)
+"""From JSON: one for all trials that were drawn from the same."""
 
 
 class Encoding:

@@ -30,7 +30,7 @@ class Curve:
 
 
 @dataclass
-class _Learned:
+class Learned:
     """Lengths and weights of a surrogate, which outlive the encoding that they were fitted with."""
 
     lengths: dict[str, float] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Forecaster:
 
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
-        self._scores, self._seconds = _Learned(), _Learned()
+        self._scores, self._seconds = Learned(), Learned()
         self._due = FIRST_FIT
 
     def is_due(self, curves: Curves) -> bool:
@@ -110,7 +110,7 @@ class Forecast:
 
     def scores(self, epochs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of each after so many `epochs`, (n,), as normal quantiles of ranks."""
-        return self._posterior.at(dataclasses.replace(self._points, s=_scaled(epochs, self._epochs)))
+        return self._posterior.at(dataclasses.replace(self._points, s=scaled(epochs, self._epochs)))
 
 
 class _Data:
@@ -146,9 +146,9 @@ class _Data:
             for curve in curves
         ]
         x = encoding([curve.drawn for curve in curves])
-        return Points(x, _scaled(epochs, self._epochs), np.array(numbers, dtype=np.int64))
+        return Points(x, scaled(epochs, self._epochs), np.array(numbers, dtype=np.int64))
 
 
-def _scaled(epochs: np.ndarray, last: int) -> np.ndarray:
+def scaled(epochs: np.ndarray, last: int) -> np.ndarray:
     """The logarithm of `epochs`, from 0 for the first to 1 for the last."""
     return np.log(epochs) / math.log(last) if last > 1 else np.zeros(len(epochs))

@@ -25,11 +25,9 @@ import copy
 import json
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import islice
 
 import numpy as np
-from optuna.distributions import json_to_distribution
 from scipy.special import ndtr, ndtri
 
 from search.policy.candidates import Candidates
@@ -207,8 +205,7 @@ class FreezeThaw:
     def _catch_up(self) -> None:
         """Takes up what the history has that is new."""
         for record in islice(self._history.trials.values(), len(self._drawn), None):
-            distributions = {n: _distribution(json.dumps(d)) for n, d in record.distributions.items()}
-            self._drawn[record.name] = drawn = Drawn(record.params, distributions)
+            self._drawn[record.name] = drawn = Drawn.of(record)
             self._sources.add(record.source)
             self._tried.add(_key(drawn))
         due: Curves | None = None
@@ -248,10 +245,6 @@ def _log_improvement(above: np.ndarray) -> np.ndarray:
     below = np.maximum(-above, 5.0)  # where the direct sum loses its digits: an expansion of Mills' ratio
     tail = np.log1p(-3 / below**2 + 15 / below**4) - 0.5 * below**2 - 0.5 * math.log(2 * math.pi) - 2 * np.log(below)
     return np.where(above > -5, np.log(np.maximum(direct, 1e-300)), tail)
-
-
-_distribution = lru_cache(json_to_distribution)
-"""From JSON: one for all trials that were drawn from the same."""
 
 
 def _key(drawn: Drawn) -> str:

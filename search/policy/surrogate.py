@@ -171,6 +171,13 @@ class Posterior:
         variance = self.surrogate._variance() - (explained**2).sum(0)
         return covariance @ self._solved, np.sqrt(np.maximum(variance, 1e-12))
 
+    def drawn(self, points: Points, generator: np.random.Generator) -> np.ndarray:
+        """What might be observed at `points`, noise and all, (n,): one that is as likely as any other."""
+        explained = solve_triangular(self._root, self.surrogate._covariance(points, self.points).T, lower=True)
+        covariance = self.surrogate._covariance(points, points) - explained.T @ explained
+        covariance[np.diag_indices_from(covariance)] += self.surrogate.weights[5]
+        return self.at(points)[0] + cholesky(covariance, lower=True) @ generator.normal(size=len(points))
+
     def believing(self, points: Points) -> Posterior:
         """As if what is expected at `points` had been observed (the Kriging believer of Ginsbourger, Le Riche and
         Carraro 2010): trials that run will tell of these places themselves."""

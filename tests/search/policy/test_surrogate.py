@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -76,6 +78,22 @@ def test_the_slope_of_its_likelihood_is_that_of_finite_differences(seed: int) ->
     assert len(slope) == 3 + len(WEIGHTS)
     assert slope == pytest.approx(expected, rel=1e-5, abs=1e-7)
     assert np.abs(slope).min() > 1e-4, "each matters here, or it would not be tested"
+
+
+def test_what_it_draws_varies_together_as_its_twin_says() -> None:
+    of, seen, asked = surrogate(), points_of(12, seed=1), points_of(4, seed=2, trials=6)
+    posterior = of.given(seen, np.random.default_rng(3).normal(size=12))
+    noisy = covariance(of, seen, seen) + of.weights[5] * np.eye(12)
+    across = covariance(of, asked, seen)
+    rest = covariance(of, asked, asked) - across @ np.linalg.solve(noisy, across.T) + of.weights[5] * np.eye(4)
+
+    def drawn(normals: np.ndarray) -> np.ndarray:
+        return posterior.drawn(asked, cast(np.random.Generator, SimpleNamespace(normal=lambda size: normals)))
+
+    mean = posterior.at(asked)[0]
+    assert drawn(np.zeros(4)) == pytest.approx(mean)
+    root = np.array([drawn(one) - mean for one in np.eye(4)])
+    assert root.T @ root == pytest.approx(rest, rel=1e-8)
 
 
 def test_what_it_believes_changes_no_mean_there_and_leaves_less_doubt() -> None:
