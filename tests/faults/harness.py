@@ -65,6 +65,14 @@ class Search:
         names = ("--run", self.run.name, "--concurrent", str(concurrent))
         return self._driver(*inputs, *encoder, *sizes, *names, *flags, plan=plan, environment=environment)
 
+    def start_demo(
+        self, *flags: str, trials: int, plan: Plan | None = None, environment: Mapping[str, str] | None = None
+    ) -> Driver:
+        """The run from its beginning, on what is built in, with as many trials at a time as there is room for."""
+        sizes = ("--trials", str(trials), "--epochs", str(EPOCHS), "--epoch-examples", "200")
+        inputs = ("--space", "spaces/smoke.py", "--data", "demo", "--run", self.run.name)
+        return self._driver(*inputs, *sizes, *flags, plan=plan, environment=environment)
+
     def resume(self, *flags: str, plan: Plan | None = None, environment: Mapping[str, str] | None = None) -> Driver:
         """The run from where it was."""
         return self._driver("--resume", self.run.name, *flags, plan=plan, environment=environment)
