@@ -91,7 +91,8 @@ def connected(address: str) -> Iterator[Machine]:
 def _machine_of(nodes: Iterable[Mapping[str, Any]]) -> Machine:
     """Of Ray's description of a cluster, what is alive."""
     resources = [node["Resources"] for node in nodes if node["Alive"]]
-    return Machine(tuple(Node(cores=int(has.get("CPU", 0)), gpus=int(has.get("GPU", 0))) for has in resources))
+    found = tuple(Node(cores=int(has.get("CPU", 0)), gpus=int(has.get("GPU", 0))) for has in resources)
+    return Machine(found, is_cluster=True)
 
 
 @contextmanager

@@ -57,6 +57,7 @@ def describe_run(flags: Flags, inputs: Inputs, encoder: Encoder, shares: Shares)
         precision=flags.precision,
         computes_in=computes_in(flags.precision, flags.address, shares),
         concurrent=shares.concurrent,
+        concurrent_limit=flags.concurrent,
         threads=shares.threads,
         gpus_per_trial=shares.gpus,
         cache_gb=CACHE_GB if flags.cache_gb is None else flags.cache_gb,

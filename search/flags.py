@@ -63,7 +63,9 @@ class Flags:
     concurrent: Annotated[
         int | None,
         arg(
-            metavar="INT", help_behavior_hint="(default: what the GPUs take; on CPUs one for every 4 cores, at least 2)"
+            metavar="INT",
+            help_behavior_hint="(default: what the GPUs take; on CPUs one for every 4 cores, at least 2; "
+            "on a cluster also more, on nodes that join)",
         ),
     ] = None
     """Trials at a time."""

@@ -11,7 +11,8 @@ from search.ledger import Ledger
 from search.records import Action, Decision, End, Report, Retry
 
 RETRIES = 3
-"""How often a trial is taken up again after its process died or hung, before it counts as failed."""
+"""How often a trial is taken up again after its process died or hung, without an epoch in between, before it counts as
+failed. One that gets on is not to blame: nodes that come and go may take it with them many times."""
 
 
 class Decider(Protocol):
@@ -61,8 +62,7 @@ class Judge:
 
     def retries_left(self, trial: str) -> int:
         """How often its process may yet die or hang. What it did about memory or damage is none of that."""
-        reasons = [retry.reason for retry in self._ledger.records[trial].retries]
-        return max(0, RETRIES - sum(reason in ("died", "hung") for reason in reasons))
+        return max(0, RETRIES - self._ledger.records[trial].deaths)
 
     def halved(self, trial: str) -> bool:
         """Whether memory ran out before, so that it has half the micro-batch: that is done once."""

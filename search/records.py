@@ -184,6 +184,8 @@ class TrialRecord:
     reports: list[Report] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     retries: list[Retry] = field(default_factory=list)
+    deaths: int = 0
+    """How often its process died or hung since its last report."""
     state: State = "running"
     """`running` also where the run itself was interrupted; `paused` where the trial can go on, and need not."""
     error: TrialError | None = None
@@ -259,6 +261,7 @@ class History:
                 )
             case Report():
                 self.trials[event.trial].reports.append(event)
+                self.trials[event.trial].deaths = 0
                 self.outcomes.append(event)
             case Decision():
                 self.trials[event.trial].decisions.append(event)
@@ -268,6 +271,7 @@ class History:
                 self.trials[event.trial].state = "running"
             case Retry():
                 self.trials[event.trial].retries.append(event)
+                self.trials[event.trial].deaths += event.reason in ("died", "hung")
             case End():
                 self.trials[event.trial].state = event.state
                 self.trials[event.trial].error = event.error

@@ -29,6 +29,8 @@ class Machine:
     """What there is to compute with: the nodes of a cluster, or the one node that is this machine."""
 
     nodes: tuple[Node, ...]
+    is_cluster: bool = False
+    """Whether nodes may join and leave."""
 
     @property
     def cores(self) -> int:
@@ -48,12 +50,14 @@ class Shares:
     """How trials share a machine."""
 
     concurrent: int
-    """Trials at a time."""
+    """Trials at a time; where it is `elastic`, as there is room for now."""
     threads: int
     """CPU threads a trial computes with."""
     cpus: float
     """What a trial asks Ray for."""
     gpus: float
+    elastic: bool = False
+    """Whether there are more trials at a time where nodes join, and fewer where they leave."""
 
     @property
     def device(self) -> str:
@@ -62,7 +66,8 @@ class Shares:
     def __str__(self) -> str:
         threads = _count(self.threads, "thread")
         each = f"{threads} and {self.gpus:.3g} GPU" if self.gpus else threads
-        return f"{self.concurrent} at a time, {each} each"
+        more = ", more where nodes join" if self.elastic else ""
+        return f"{self.concurrent} at a time, {each} each{more}"
 
 
 def local_machine() -> Machine:
@@ -74,7 +79,8 @@ def local_machine() -> Machine:
 
 def share(machine: Machine, trials: int | None, concurrent: int | None, trials_per_gpu: int | None) -> Shares:
     """All GPUs where there are any, `trials_per_gpu` (1) trials on each; else the cores, with at most `concurrent`
-    trials at a time: by default one for every four cores, but two where there are two cores to use."""
+    trials at a time: by default one for every four cores, but two where there are two cores to use. A cluster without
+    `concurrent` is elastic: a trial asks for so much, and as many run as find it."""
     if trials_per_gpu is not None and not machine.gpus:
         raise UserError(f"--trials-per-gpu {trials_per_gpu} has no effect: no GPU was found")
     per_gpu = (trials_per_gpu or 1) if machine.gpus else None
@@ -85,21 +91,26 @@ def share(machine: Machine, trials: int | None, concurrent: int | None, trials_p
     usual = room if per_gpu else min(room, max(2, machine.cores // 4))
     taken = min(concurrent or usual, trials or room)
     cpus = next(size for size in _sizes(nodes) if sum(node.slots(size, per_gpu) for node in nodes) >= taken)
+    elastic = machine.is_cluster and concurrent is None
+    if elastic:
+        found = sum(node.slots(cpus, per_gpu) for node in nodes)
+        taken = min(found, trials or found)
     return Shares(
         concurrent=taken,
         threads=max(1, int(cpus)),
         cpus=_for_ray(cpus),
         gpus=_for_ray(Fraction(1, per_gpu)) if per_gpu else 0,
+        elastic=elastic,
     )
 
 
-def share_again(machine: Machine, *, concurrent: int, gpus_per_trial: float) -> tuple[int | None, int | None]:
+def share_again(machine: Machine, *, concurrent: int | None, gpus_per_trial: float) -> tuple[int | None, int | None]:
     """How many trials at a time, and on each GPU, a run is to have on `machine` that had so many where it began: as
     many, as far as they fit. None leaves it to `share`, as where the one has GPUs and the other has not."""
     if bool(machine.gpus) != bool(gpus_per_trial):
         return None, None
     per_gpu = round(1 / gpus_per_trial) if gpus_per_trial else None
-    return min(concurrent, _room(machine, per_gpu)[1]), per_gpu
+    return None if concurrent is None else min(concurrent, _room(machine, per_gpu)[1]), per_gpu
 
 
 def _room(machine: Machine, per_gpu: int | None) -> tuple[list[Node], int]:

@@ -116,7 +116,8 @@ def resume(flags: Flags, console: Console, begun: float) -> int:
         from search.strategy import most_paused
 
         machine = stack.enter_context(cluster.connected(flags.address)) if flags.address else local_machine()
-        as_before = share_again(machine, concurrent=asked.concurrent, gpus_per_trial=asked.gpus_per_trial)
+        had = asked.concurrent_limit if machine.is_cluster else asked.concurrent
+        as_before = share_again(machine, concurrent=had, gpus_per_trial=asked.gpus_per_trial)
         per_gpu = trials_per_gpu(flags, machine, inputs, encoder, asked.precision, console) or as_before[1]
         concurrent = flags.concurrent or as_before[0]
         if flags.trials_per_gpu and not flags.concurrent:
@@ -126,6 +127,7 @@ def resume(flags: Flags, console: Console, begun: float) -> int:
             info,
             computes_in=computes_in(info.precision, flags.address, shares),
             concurrent=shares.concurrent,
+            concurrent_limit=flags.concurrent or asked.concurrent_limit,
             threads=shares.threads,
             gpus_per_trial=shares.gpus,
             cache_gb=asked.cache_gb if flags.cache_gb is None else flags.cache_gb,

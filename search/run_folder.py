@@ -92,7 +92,9 @@ class RunInfo:
     computes_in: str
     """What `precision` came to; `auto` where each node of a cluster sees to it."""
     concurrent: int
-    """Trials at a time."""
+    """Trials at a time; on a cluster without a limit, as the run began or was last resumed."""
+    concurrent_limit: int | None = None
+    """The number that --concurrent gave. On a cluster, None lets the run have all the room there is."""
     threads: int
     """CPU threads a trial computes with."""
     gpus_per_trial: float

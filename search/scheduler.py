@@ -16,7 +16,7 @@ from search.failures import death, ran_out_of_memory
 from search.halt import Halt
 from search.judge import Judge
 from search.records import End, Report, Retry, TrialError
-from search.trainable import DiskFull, Outcome
+from search.trainable import DiskFull, NotShared, Outcome
 
 
 class JudgedTrials(FIFOScheduler):
@@ -79,6 +79,11 @@ class JudgedTrials(FIFOScheduler):
                 return self._judge.ended(outcome)
             case DiskFull():
                 raise OSError(outcome.errno, outcome.message, str(outcome.path))
+            case NotShared():
+                raise UserError(
+                    f"{outcome.path}: not there on {outcome.host}: all nodes of a cluster must share the folder of "
+                    "the runs, at the same path"
+                )
 
     def _on_restart(self, trial: Trial) -> None:
         """What Ray, which restarts a process that dies and counts that itself, is to know of the trial then."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 import json
+import socket
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,8 +59,16 @@ class DiskFull:
     path: Path
 
 
-Outcome = Report | Retry | End | DiskFull
-"""What a trial says: an event for the ledger, which the driver writes, or that it can't go on."""
+@dataclass(frozen=True)
+class NotShared:
+    """A node does not see the run's folder: what trials left there would be lost."""
+
+    path: Path
+    host: str
+
+
+Outcome = Report | Retry | End | DiskFull | NotShared
+"""What a trial says: an event for the ledger, which the driver writes, or that none can go on."""
 
 
 def _store(settings: TrialSettings) -> PrefixStore | None:
@@ -125,6 +134,8 @@ class MinbertTrial(tune.Trainable):
 
     def _next_outcome(self) -> Outcome:
         if self._training is None:
+            if not self._run.path.is_dir():
+                return NotShared(self._run.path, socket.gethostname())
             self._training = self._started()
         if self._to_tell:
             return self._to_tell.popleft()

@@ -45,7 +45,9 @@ def search(
             num_samples=-1,
             search_alg=searcher,
             scheduler=scheduler,
-            max_concurrent_trials=shares.concurrent,
+            # Without a limit, Ray Tune has one trial more than there is room for wait for its place: it is what begins
+            # on a node that joins, and what an autoscaler adds a node for.
+            max_concurrent_trials=None if shares.elastic else shares.concurrent,
             reuse_actors=True,
             trial_name_creator=_trial_name,
             trial_dirname_creator=_trial_name,

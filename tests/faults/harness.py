@@ -65,6 +65,14 @@ class Search:
         names = ("--run", self.run.name, "--concurrent", str(concurrent))
         return self._driver(*inputs, *encoder, *sizes, *names, *flags, plan=plan, environment=environment)
 
+    def start_demo(
+        self, *flags: str, trials: int, plan: Plan | None = None, environment: Mapping[str, str] | None = None
+    ) -> Driver:
+        """The run from its beginning, on what is built in, with as many trials at a time as there is room for."""
+        sizes = ("--trials", str(trials), "--epochs", str(EPOCHS), "--epoch-examples", "200")
+        inputs = ("--space", "spaces/smoke.py", "--data", "demo", "--run", self.run.name)
+        return self._driver(*inputs, *sizes, *flags, plan=plan, environment=environment)
+
     def resume(self, *flags: str, plan: Plan | None = None, environment: Mapping[str, str] | None = None) -> Driver:
         """The run from where it was."""
         return self._driver("--resume", self.run.name, *flags, plan=plan, environment=environment)
@@ -82,7 +90,7 @@ class Search:
 
     def processes(self) -> dict[int, str]:
         """All that still runs of the search: what has Ray's files for it open, or named at its start."""
-        return {pid: words for pid, words in _processes() if str(self._ray_files) in words}
+        return running(str(self._ray_files))
 
     def leaves_nothing_running(self, but: tuple[str, ...] = ()) -> None:
         """Fails where some process of the search is still there after a few seconds, of another name than these."""
@@ -133,12 +141,7 @@ class Driver:
         return self.wait_for(lambda: self._run.ledger.exists() and seen(read_ledger(self._run.ledger)))
 
     def wait_for(self, seen: Callable[[], bool]) -> Driver:
-        deadline = time.monotonic() + WAIT
-        while not seen():
-            assert time.monotonic() < deadline, "it never came to that"
-            if self.process.poll() is not None:
-                raise AssertionError(f"it ended before: {self.process.communicate()}")
-            time.sleep(0.02)
+        wait_until(seen, self.process)
         return self
 
     def be_killed(self) -> None:
@@ -152,6 +155,21 @@ class Driver:
         else:
             self.process.send_signal(number)
         return self
+
+
+def wait_until(seen: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Fails where `process` ends before."""
+    deadline = time.monotonic() + WAIT
+    while not seen():
+        assert time.monotonic() < deadline, "it never came to that"
+        if process.poll() is not None:
+            raise AssertionError(f"it ended before: {process.communicate()}")
+        time.sleep(0.02)
+
+
+def running(files: str) -> dict[int, str]:
+    """Processes of this machine that have one of these files open, or named at their start."""
+    return {pid: words for pid, words in _processes() if files in words}
 
 
 def pid_of(run: RunFolder, trial: str) -> int:

@@ -16,7 +16,7 @@ def test_dead_nodes_do_not_count() -> None:
         {"Alive": True, "Resources": {"CPU": 8.0, "GPU": 1.0}},
         {"Alive": False, "Resources": {"CPU": 64.0}},
     ]
-    assert cluster._machine_of(nodes) == Machine((Node(cores=0, gpus=0), Node(cores=8, gpus=1)))
+    assert cluster._machine_of(nodes) == Machine((Node(cores=0, gpus=0), Node(cores=8, gpus=1)), is_cluster=True)
 
 
 def test_a_cluster_of_another_version(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from search.resources import Machine, Node, share, share_again
@@ -78,6 +80,24 @@ def test_a_trial_fits_a_node(
 
 
 @pytest.mark.parametrize(
+    ("nodes", "trials", "per_gpu", "expected"),
+    [
+        ((1, 0), 20, None, (1, 1)),
+        ((6, 0, 6, 0), 20, None, (4, 3)),  # as many as there is room for: 3 would leave cores idle
+        ((8, 0, 8, 0), 3, None, (3, 4)),
+        ((16, 4, 16, 4), 20, 2, (16, 2)),
+    ],
+)
+def test_a_cluster_is_filled(
+    nodes: tuple[int, ...], trials: int, per_gpu: int | None, expected: tuple[int, int]
+) -> None:
+    cluster = replace(machine(*nodes), is_cluster=True)
+    shares = share(cluster, trials, None, per_gpu)
+    assert (shares.concurrent, shares.threads, shares.elastic) == (*expected, True)
+    assert not share(cluster, trials, 1, per_gpu).elastic
+
+
+@pytest.mark.parametrize(
     ("now", "concurrent", "gpus_per_trial", "expected"),
     [
         (machine(8, 0), 3, 0.0, (3, None)),
@@ -87,10 +107,11 @@ def test_a_trial_fits_a_node(
         (machine(16, 2), 6, 0.3333, (6, 3)),
         (machine(8, 0), 4, 1.0, (None, None)),  # no GPU any more
         (machine(8, 2), 4, 0.0, (None, None)),
+        (machine(16, 4), None, 0.5, (None, 2)),
     ],
 )
 def test_a_run_is_shared_out_again_as_far_as_it_fits(
-    now: Machine, concurrent: int, gpus_per_trial: float, expected: tuple[int | None, int | None]
+    now: Machine, concurrent: int | None, gpus_per_trial: float, expected: tuple[int | None, int | None]
 ) -> None:
     assert share_again(now, concurrent=concurrent, gpus_per_trial=gpus_per_trial) == expected
 
@@ -99,4 +120,6 @@ def test_words() -> None:
     assert str(machine(16, 1)) == "1 GPU and 16 CPU cores"
     assert str(machine(16, 1, 8, 0)) == "1 GPU and 24 CPU cores on 2 nodes"
     assert str(share(machine(16, 1), 20, None, 4)) == "4 at a time, 4 threads and 0.25 GPU each"
+    cluster = replace(machine(8, 0, 8, 0), is_cluster=True)
+    assert str(share(cluster, 20, None, None)) == "4 at a time, 4 threads each, more where nodes join"
     assert str(share(machine(1, 0), 20, None, None)) == "1 at a time, 1 thread each"

@@ -15,7 +15,7 @@ from search.halt import Halt
 from search.ledger import Ledger
 from search.records import End, Retry
 from search.scheduler import JudgedTrials
-from search.trainable import DiskFull, Outcome
+from search.trainable import DiskFull, NotShared, Outcome
 from tests.search.events import report, suggested
 from tests.search.scripted import ERROR, judging
 
@@ -108,12 +108,11 @@ def test_a_trial_whose_process_dies_is_taken_up_three_times(run: Run) -> None:
     assert error.type == "ProcessDied"
 
 
-def test_progress_between_its_deaths_gives_it_no_more(run: Run) -> None:
-    run.dies()
+def test_a_trial_that_gets_on_between_its_deaths_is_taken_up_as_often_again(run: Run) -> None:
+    assert [run.dies() for _ in range(3)] == [True] * 3
     run.says(report(epoch=1))
-    run.dies()
-    run.says(report(epoch=2))
-    assert run.dies()
+    assert [run.dies() for _ in range(3)] == [True] * 3
+    run.says(report(epoch=1))  # repeated: no progress
     assert not run.dies()
 
 
@@ -182,6 +181,15 @@ def test_a_full_disk_halts_all_and_leaves_the_trial_as_it_was(run: Run, tmp_path
     assert run.halt.cause == "error"
     assert str(run.halt.error) == f"[Errno 28] No space left on device: '{tmp_path}'"
     assert (run.state, run.ledger.records["t001"].epoch) == ("running", 1)
+
+
+def test_a_node_that_does_not_share_the_folder_halts_all(run: Run, tmp_path: Path) -> None:
+    assert run.says(NotShared(tmp_path, "node-7")) == NOOP
+    assert run.halt.cause == "error"
+    assert str(run.halt.error) == (
+        f"{tmp_path}: not there on node-7: all nodes of a cluster must share the folder of the runs, at the same path"
+    )
+    assert run.state == "running"
 
 
 def test_what_the_ledger_can_not_take_does_not_happen(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

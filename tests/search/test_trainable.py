@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from model.training.loop import Diverged, Training
 from search.pulse import read_beat
 from search.records import End, Report, Retry, best_of
 from search.run_folder import RunFolder
-from search.trainable import DiskFull, MinbertTrial, Outcome, TrialSettings
+from search.trainable import DiskFull, MinbertTrial, NotShared, Outcome, TrialSettings
 from tests.support import tiny_config
 
 EPOCHS = 3
@@ -41,8 +42,8 @@ class Trial(MinbertTrial):
 
     def dies(self) -> None:
         """Its lock goes with its process."""
-        assert self._pulse is not None
-        self._pulse.close()
+        if self._pulse is not None:
+            self._pulse.close()
 
 
 Begin = Callable[..., Trial]
@@ -187,6 +188,12 @@ def test_a_full_disk_is_told_and_the_last_state_stays(begin: Begin, run: RunFold
     assert full == DiskFull(errno.ENOSPC, "No space left on device", run.path)
     trial.dies()
     assert begin().says(1) == [first]
+
+
+def test_a_folder_that_is_not_shared_is_told_and_not_made(begin: Begin, run: RunFolder) -> None:
+    run.path.rmdir()
+    assert begin().says(1) == [NotShared(run.path, socket.gethostname())]
+    assert not run.path.exists()
 
 
 def test_a_lost_gpu_ends_the_process(begin: Begin) -> None:
