@@ -93,7 +93,7 @@ class RunInfo:
     """What `precision` came to; `auto` where each node of a cluster sees to it."""
     concurrent: int
     """Trials at a time; on a cluster without a limit, as the run began or was last resumed."""
-    concurrent_limit: int | None = None
+    concurrent_limit: int | None
     """The number that --concurrent gave. On a cluster, None lets the run have all the room there is."""
     threads: int
     """CPU threads a trial computes with."""

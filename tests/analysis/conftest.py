@@ -56,6 +56,7 @@ def _info(data: Path, encoder: Path) -> RunInfo:
         precision="fp32",
         computes_in="fp32",
         concurrent=1,
+        concurrent_limit=None,
         threads=1,
         gpus_per_trial=0.0,
         cache_gb=8.0,

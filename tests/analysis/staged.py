@@ -80,6 +80,7 @@ def info(tasks: Sequence[str]) -> RunInfo:
         precision="auto",
         computes_in="bf16",
         concurrent=2,
+        concurrent_limit=None,
         threads=1,
         gpus_per_trial=0.0,
         cache_gb=8.0,

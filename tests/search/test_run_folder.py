@@ -49,6 +49,7 @@ INFO = RunInfo(
     precision="auto",
     computes_in="fp32",
     concurrent=1,
+    concurrent_limit=None,
     threads=1,
     gpus_per_trial=0.0,
     cache_gb=8.0,
