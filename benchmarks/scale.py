@@ -303,11 +303,13 @@ def draw(played: dict[int, list[Played]], path: Path) -> None:
     """Wall-clock and utilisation by the number of workers."""
     figure = Figure(figsize=(8, 3.2), layout="constrained")
     workers = list(played)
-    hours = np.array([_mean(one.seconds for one in found) for found in played.values()]) / 3600
+    seconds = [_mean(one.seconds for one in found) for found in played.values()]
     left, right = figure.subplots(1, 2)
-    left.loglog(workers, hours, marker="o", label="simulated")
-    left.loglog(workers, hours[0] * workers[0] / np.array(workers), linestyle=":", color="grey", label="in proportion")
-    left.set_ylabel("wall-clock, hours")
+    left.loglog(workers, seconds, marker="o", label="simulated")
+    left.loglog(
+        workers, seconds[0] * workers[0] / np.array(workers), linestyle=":", color="grey", label="in proportion"
+    )
+    left.set_ylabel("wall-clock, s")
     left.legend()
     right.semilogx(workers, [utilisation(found, n) for n, found in played.items()], marker="o", label="utilisation")
     shares = [_mean(one.driver / one.seconds for one in found) for found in played.values()]
@@ -317,7 +319,7 @@ def draw(played: dict[int, list[Played]], path: Path) -> None:
     for axes in (left, right):
         axes.set_xlabel("workers")
         axes.set_xticks(workers, map(str, workers), rotation=60)
-        axes.minorticks_off()
+        axes.xaxis.minorticks_off()
     figure.savefig(path)
 
 
