@@ -11,7 +11,7 @@ one is paused.
 - What is improved on is the best score so far, and the improvement is expected a random number of epochs ahead, two or
   more, the same for all that are compared, its logarithm uniform before it is rounded up (Rakotoarison et al. 2024,
   https://arxiv.org/abs/2404.16795, section 4.2): some choices are made for the next epochs, some for the end.
-- A trial that runs counts as if it had reached what is expected of it.
+- A trial that runs counts as if it had reached what is expected of it; of very many, the BUSY that began last.
 - Among equals, those with at least half of the highest expected improvement, the cheapest in seconds is taken.
 - KEPT trials can be paused at a time, since each has its state on disk; the least promising one beyond is stopped.
 - When all trials have begun, the best one goes on to its end, and so does each that has a chance of HOPE to beat it.
@@ -51,6 +51,8 @@ HOPE = 0.05
 """Chance to end as the best."""
 EQUAL = 0.5
 """Of the highest expected improvement."""
+BUSY = 64
+"""Trials that run and count: a choice takes as long however many there are."""
 PARENTS = 4
 """The best trials, around which neighbours are drawn."""
 
@@ -178,11 +180,12 @@ class FreezeThaw:
 
     def _best_of(self, options: Sequence[Option], pausing: str | None, may_begin: bool) -> Option | None:
         """None, where no new trial may begin, if none of `options` has any hope."""
-        running = [Curve(self._drawn[name], name) for name in self._in_state("running") if name != pausing]
+        busy = [name for name in self._in_state("running") if name != pausing]
+        running = [Curve(self._drawn[name], name) for name in busy[-BUSY:]]
         promised = [Curve(option.drawn, option.trial) for option in self._promised]
-        busy = [(curve, self._next_milestone(curve.trial)) for curve in [*running, *promised]]
+        expected = [(curve, self._next_milestone(curve.trial)) for curve in [*running, *promised]]
         asked = [Curve(option.drawn, option.trial) for option in options]
-        forecast = self._forecaster.forecast(self._curves, self._drawn, busy, asked)
+        forecast = self._forecaster.forecast(self._curves, self._drawn, expected, asked)
         epochs = np.array([self._epoch(option.trial) for option in options])
         ahead = math.ceil(self._epochs ** self._generator().random()) if may_begin else self._epochs
         mean, deviation = forecast.scores(np.minimum(epochs + ahead, self._epochs).astype(np.float64))
