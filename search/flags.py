@@ -56,9 +56,9 @@ class Flags:
     objectives: Annotated[
         tuple[Objective, ...], arg(metavar="{overall,seconds,parameters} ...", help_behavior_hint="(default: overall)")
     ] = OVERALL_ALONE
-    """What is searched for; with several, trials that no other one beats in all of them (docs/search.md). overall: the
-    score, higher is better. seconds: of training in an epoch; parameters: that are trained, and would be stored for a
-    set of tasks; lower is better."""
+    """What is searched for: with several, the trials that no other one beats in all of them (docs/search.md). overall:
+    the best score of a trial. seconds: of training in an epoch. parameters: how many are trained, and so are to be
+    stored. Of the last two, lower is better."""
     epochs: int = 6
     """The most epochs a trial may take; weak ones are paused or stopped after 2 (or 4, 8, ...; by ASHA 6, 18, ...)."""
     early_stopping: Annotated[bool, arg(help_behavior_hint="(default: weak ones are stopped)")] = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from operator import ge
 from typing import Literal, get_args
 
 from search.records import TrialRecord, is_fit, leaderboard
@@ -35,7 +36,7 @@ def nondominated(values: Mapping[str, tuple[float, ...]]) -> list[str]:
     found: list[str] = []
     for name in sorted(values, key=values.__getitem__, reverse=True):  # whatever dominates a name comes before it
         mine = values[name]
-        if not any(all(map(float.__ge__, values[other], mine)) for other in found):
+        if not any(all(map(ge, values[other], mine)) for other in found):
             found.append(name)
     return found
 

@@ -145,17 +145,16 @@ class FreezeThaw:
 
     def surplus(self) -> list[str]:
         """Paused trials that are to be stopped, since there is room for KEPT only: the least promising ones or, before
-        any was compared, those with the lowest scores. Never the best of all."""
+        any was compared, those with the lowest scores. Never one on the front, which the best of all is on."""
         self._catch_up()
-        leader = self._curves.best(1)
-        paused = [name for name in self._waiting() if name not in leader]
+        front = self._curves.front()
+        paused = [name for name in self._waiting() if name not in front]
         known = all(name in self._promise for name in paused)
         worst = sorted(paused, key=self._promise.__getitem__ if known else self._curves.score)
         return worst[: max(0, len(self._waiting()) - KEPT)]
 
     def _may_pause(self, trial: str) -> bool:
-        """Whether there is a place for it: one on the front would not give it up, and goes on in the end in any
-        case."""
+        """Whether there is a place for it: one on the front would not give it up, and is to go on in any case."""
         front = self._curves.front()
         return trial not in front or sum(name in front for name in self._waiting()) < PARETO
 
