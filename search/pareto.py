@@ -18,8 +18,8 @@ OVERALL_ALONE: tuple[Objective, ...] = ("overall",)
 
 def epoch_seconds(train_seconds: Sequence[float]) -> float:
     """Of training, in an epoch: their mean over the epochs without the first one, which may fill a cache, if there are
-    more."""
-    return statistics.fmean(train_seconds[1:] or train_seconds)
+    more. In two digits: more would be noise, by which any trial may be the fastest of its like."""
+    return float(f"{statistics.fmean(train_seconds[1:] or train_seconds):.2g}")
 
 
 def values(
@@ -49,7 +49,7 @@ def front(records: Iterable[TrialRecord], objectives: Sequence[Objective]) -> li
 
 
 def seconds_an_epoch(record: TrialRecord) -> float:
-    """Of training, of a trial that has reported."""
+    """Of training, of a trial that has reported: see `epoch_seconds`."""
     return epoch_seconds([report.train_seconds for report in record.reports])
 
 

@@ -77,6 +77,7 @@ def test_trials_without_scores_that_count_are_not_on_it(state: State) -> None:
 def test_seconds_are_of_training_and_without_the_first_epoch_if_there_are_more() -> None:
     assert epoch_seconds([30.0]) == 30.0
     assert epoch_seconds([30.0, 2.0, 4.0]) == 3.0
+    assert (epoch_seconds([1.118]), epoch_seconds([1.121]), epoch_seconds([118.0])) == (1.1, 1.1, 120.0)
     record = simulated_record("t001", [0.1, 0.2, 0.3])
     for report, took in zip(list(record.reports), (30.0, 2.0, 4.0), strict=True):
         record.reports[report.epoch - 1] = replace(report, train_seconds=took, seconds=99.0)
