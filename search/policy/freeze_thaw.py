@@ -18,8 +18,8 @@ one is paused.
 - When all trials have begun, the best one goes on to its end, and so does each that has a chance of HOPE to beat it.
 
 With several objectives, all of this is about a weighted one of them (see `search.policy.curves`), whose weights are
-drawn at random for each choice: in time, every part of the Pareto front is looked for (Knowles 2006). A trial on the
-front is what the best one is else: it is not stopped, and goes on to its end.
+drawn at random for each choice: in time, every part of the Pareto front is looked for (Knowles 2006). A paused trial on
+the front is not stopped, and goes on to its end when all have begun; of one objective, that is the best one.
 
 The space's POINTS come first, and random draws up to STARTUP trials in all.
 """
