@@ -14,7 +14,7 @@ from analysis.winner.options import Options
 from model.config import TrialConfig
 from model.describe import describe
 from model.errors import UserError, reported
-from search.leaderboard import leaderboard_table, make_console
+from search.leaderboard import front_table, leaderboard_table, make_console
 from search.records import TrialRecord, winner
 from search.run_folder import RunFolder, newest_run, next_command, open_run
 
@@ -59,13 +59,15 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def show_winner(run: RunFolder, console: Console) -> None:
-    """The leaderboard, and the configuration that leads it."""
+    """The leaderboard, with several objectives the Pareto front, and the configuration that leads both."""
     records, info = run.trials(), run.info()
     won = winner(records)
     if won is None:
         raise UserError(f"{run.path}: no trial of this run has ended an epoch and is sound")
     console.print(f"Run [bold]{run.name}[/bold], {_progress(records, info.trials)}")
     console.print(leaderboard_table(records, info.tasks, width=console.width))
+    if len(info.objectives) > 1:
+        console.print(front_table(records, info.objectives))
     console.print(
         f"The search's winner is [bold]{won.name}[/bold], proposed by {won.source}. Its configuration, but for fields "
         "at their default:"

@@ -107,6 +107,8 @@ def main(argv: list[str] | None = None) -> None:
         run = open_run(arguments.runs_dir, arguments.run) if arguments.run else newest_run(arguments.runs_dir)
         info, events = run.info(), read_events(run.ledger)
         history = History(events)
+        if len(info.objectives) > 1:
+            raise UserError(f"{run.name} searched for {', '.join(info.objectives)}: only runs for overall alone are known")
         records = [record for record in history.trials.values() if record.reports]
         if len(records) < LEAST:
             raise UserError(f"{run.name}: {len(records)} trials ended an epoch; {LEAST} are needed to learn from")

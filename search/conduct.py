@@ -22,7 +22,7 @@ from search.disk import is_full, room_for_states
 from search.halt import Cause, Halt
 from search.inputs import Inputs
 from search.judge import Judge
-from search.leaderboard import leaderboard_table
+from search.leaderboard import front_table, leaderboard_table
 from search.ledger import Ledger
 from search.progress import Progress, progress
 from search.records import Decision, End, Session, SessionEnd, TrialRecord, leaderboard, winner
@@ -63,6 +63,7 @@ def conduct(
             trials=info.trials,
             seed=info.seed,
             early_stopping=info.early_stopping,
+            objectives=info.objectives,
         )
 
     with session(run, begun, resume_command(run)) as ledger:
@@ -181,9 +182,11 @@ def exit_code(records: list[TrialRecord]) -> int:
 
 
 def show_end(run: RunFolder, records: list[TrialRecord], info: RunInfo, console: Console) -> None:
-    """The leaderboard, how the trials ended, and what to type next."""
+    """The leaderboard, with several objectives the Pareto front, how the trials ended, and what to type next."""
     if any(record.best for record in records):
         console.print(leaderboard_table(leaderboard(records), info.tasks, width=console.width))
+        if len(info.objectives) > 1:
+            console.print(front_table(records, info.objectives))
     lines = [f"Ended: {ends(records)}"] if records else []
     if not all(record.has_ended for record in records) or (info.trials or 0) > len(records):
         lines.append(f"Go on: {resume_command(run)}")

@@ -15,6 +15,7 @@ from model.problem import Problem
 from search.budget import Budget
 from search.flags import Flags
 from search.inputs import Inputs
+from search.pareto import OBJECTIVES
 from search.records import History
 from search.resources import Machine, Shares
 from search.run_folder import RunFolder, RunInfo, versions, watch_command
@@ -52,6 +53,7 @@ def describe_run(flags: Flags, inputs: Inputs, encoder: Encoder, shares: Shares)
         epochs=flags.epochs,
         epoch_examples=flags.epoch_examples or default_epoch_examples(inputs.problem),
         search=flags.search,
+        objectives=[objective for objective in OBJECTIVES if objective in flags.objectives],
         early_stopping=flags.early_stopping,
         seed=flags.seed,
         precision=flags.precision,
@@ -118,6 +120,7 @@ def announce(path: Path, info: RunInfo, inputs: Inputs, machine: Machine, shares
         ("encoder", f"{info.encoder} ({shape}){first}"),
         ("trials", budget_words(info)),
         ("search", info.search),
+        *((("for", ", ".join(info.objectives)),) if len(info.objectives) > 1 else ()),
         ("machine", f"{machine}: {shares}"),
         ("computes", "in " + (info.computes_in if info.computes_in != "auto" else "what each node is fastest in")),
         ("watch", watch_command(path.parent)),

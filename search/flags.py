@@ -11,6 +11,7 @@ from tyro.conf import arg
 
 from model.errors import UserError
 from search.budget import Budget
+from search.pareto import OBJECTIVES, OVERALL_ALONE, Objective
 from search.run_folder import check_name
 
 Search = Literal["freeze-thaw", "tpe", "random", "one-epoch"]
@@ -52,6 +53,12 @@ class Flags:
     """How trials are chosen. freeze-thaw: a model of all learning curves says what is tried next, who is paused and who
     goes on (docs/search.md). tpe, random: Optuna's TPE, or draws that learn nothing; both with ASHA, which stops weak
     trials. one-epoch: random draws, one epoch for all, then the best 3 in full."""
+    objectives: Annotated[
+        tuple[Objective, ...], arg(metavar="{overall,seconds,parameters} ...", help_behavior_hint="(default: overall)")
+    ] = OVERALL_ALONE
+    """What is searched for: with several, the trials that no other one beats in all of them (docs/search.md). overall:
+    the best score of a trial. seconds: of training in an epoch. parameters: how many are trained, and so are to be
+    stored. Of the last two, lower is better."""
     epochs: int = 6
     """The most epochs a trial may take; weak ones are paused or stopped after 2 (or 4, 8, ...; by ASHA 6, 18, ...)."""
     early_stopping: Annotated[bool, arg(help_behavior_hint="(default: weak ones are stopped)")] = True
@@ -112,6 +119,7 @@ def check_flags(flags: Flags) -> None:
             raise UserError("--search one-epoch must know how many trials all is: give --trials with --budget")
         if not flags.early_stopping:
             raise UserError("--no-early-stopping can't be given with --search one-epoch, which is to stop trials early")
+    _check_objectives(flags)
     if flags.resume is not None:
         for field in fields(flags):
             if field.name not in _MAY_CHANGE and getattr(flags, field.name) != field.default:
@@ -122,6 +130,15 @@ def check_flags(flags: Flags) -> None:
                 )
     elif flags.run is not None:
         check_name(flags.runs_dir, flags.run)
+
+
+def _check_objectives(flags: Flags) -> None:
+    given = f"--objectives {' '.join(flags.objectives)}".strip()
+    if "overall" not in flags.objectives or len({*flags.objectives}) < len(flags.objectives):
+        others = " or ".join(objective for objective in OBJECTIVES if objective != "overall")
+        raise UserError(f"{given}: allowed is overall, alone or with {others} or both, each once")
+    if len(flags.objectives) > 1 and flags.search != "freeze-thaw":
+        raise UserError(f"{given}: --search {flags.search} knows overall alone; allowed: --search freeze-thaw")
 
 
 _OR_AUTO = {"trials_per_gpu": ", or auto"}

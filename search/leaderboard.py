@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from search.pareto import Objective, front, seconds_an_epoch
 from search.records import TrialRecord, winner
 
 _PIPE_WIDTH = 120
@@ -61,6 +62,27 @@ def add_trial(table: Table, record: TrialRecord, tasks: Sequence[str], epoch: st
     trained = parameter_count(record.reports[0].trainable_parameters) if record.reports else "-"
     cells = [record.name, *(scores or ["-"] * (1 + len(tasks))), epoch, record.state, trained, source]
     table.add_row(*cells[: len(table.columns)], style=style)
+
+
+def front_table(records: Sequence[TrialRecord], objectives: Sequence[Objective]) -> Table:
+    """The trials that no other one beats in all of `objectives`, best overall first, with what they reach in each.
+    The winner is bold."""
+    table = Table(title=f"Pareto front of {', '.join(objectives)}", title_justify="left")
+    for column in ("trial", "overall", "seconds an epoch", "parameters"):
+        table.add_column(column, justify="left" if column == "trial" else "right", no_wrap=True)
+    table.add_column("proposed by")
+    won = winner(records)
+    for record in front(records, objectives):
+        assert record.best is not None, "a trial on the front has reported"
+        table.add_row(
+            record.name,
+            f"{record.best.overall:.4f}",
+            f"{seconds_an_epoch(record):.3g}",
+            parameter_count(record.best.trainable_parameters),
+            Text(record.source, no_wrap=True, overflow="ellipsis"),
+            style="bold" if record is won else None,
+        )
+    return table
 
 
 def parameter_count(count: int) -> str:

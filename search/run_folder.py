@@ -38,6 +38,7 @@ from typing import Any
 
 from model.errors import UserError
 from search.ledger import read_ledger
+from search.pareto import Objective
 from search.records import TrialRecord, leaderboard
 
 _INFO_FILE = "run.json"
@@ -82,6 +83,8 @@ class RunInfo:
     """Training examples in an epoch."""
     search: str
     """How trials are chosen: see --search."""
+    objectives: list[Objective]
+    """What was searched for, overall first: see --objectives."""
     early_stopping: bool
     """Whether weak trials were stopped before their last epoch."""
     seed: int

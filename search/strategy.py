@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from model.problem import Problem
 from search.halt import Halt
 from search.judge import Decider
 from search.ledger import Ledger
 from search.ledger_searcher import LedgerSearcher
+from search.pareto import OVERALL_ALONE, Objective
 from search.policy import freeze_thaw, one_epoch
 from search.policy.candidates import Candidates
 from search.policy.freeze_thaw import FreezeThaw
@@ -44,8 +45,10 @@ def strategy_of(
     trials: int | None,
     seed: int,
     early_stopping: bool,
+    objectives: Sequence[Objective] = OVERALL_ALONE,
 ) -> Strategy:
-    """The one called `name`, for trials of at most `epochs` epochs, `trials` in all, if that is a number."""
+    """The one called `name`, for trials of at most `epochs` epochs, `trials` in all, if that is a number; freeze-thaw
+    alone knows other `objectives`."""
     if name in SAMPLERS:
         rungs = Rungs(epochs, early_stopping=early_stopping, records=ledger.records.values())
         return rungs, lambda: OptunaSearcher(
@@ -57,6 +60,12 @@ def strategy_of(
         policy: Policy = OneEpoch(candidates, ledger.history, trials=trials)
     else:
         policy = FreezeThaw(
-            candidates, ledger.history, epochs=epochs, trials=trials, seed=seed, early_stopping=early_stopping
+            candidates,
+            ledger.history,
+            epochs=epochs,
+            trials=trials,
+            seed=seed,
+            early_stopping=early_stopping,
+            objectives=objectives,
         )
     return policy, lambda: PolicySearcher(policy, ledger, halt)

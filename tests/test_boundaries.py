@@ -20,7 +20,14 @@ FORBIDDEN = {
 ALLOWED_ALL_THE_SAME = {
     "spaces": ("model.data.tasks",),
     "analysis": (
-        *("search.run_folder", "search.records", "search.ledger", "search.leaderboard", "search.space"),
+        *(
+            "search.run_folder",
+            "search.records",
+            "search.ledger",
+            "search.leaderboard",
+            "search.pareto",
+            "search.space",
+        ),
         *("search.job", "search.retrain"),  # what trains a given list of configurations
     ),
 }

@@ -22,6 +22,8 @@ from model.describe import describe
 from model.errors import UserError
 from search.leaderboard import parameter_count
 from search.ledger import read_ledger
+from search.pareto import front as search_front
+from search.pareto import seconds_an_epoch
 from search.records import Report, TrialRecord, winner
 from search.run_folder import RunFolder, RunInfo, next_command
 
@@ -112,8 +114,9 @@ def page(run: RunFolder) -> dict[str, Any]:
         "parameters": _parameters(records, won, measured),
         "no_importance": _no_importance(measured),
         "edges": [edge.words for edge in edges(records)],
-        "fronts": _fronts(records),
+        "fronts": _fronts(info, records),
         "train_seconds": train_seconds,
+        "seconds_an_epoch": seconds_an_epoch,
     }
 
 
@@ -244,8 +247,11 @@ def _no_importance(measured: Sequence[Importance]) -> str:
     return f"Too few trials: to say how much a parameter matters takes {LEAST_TRIALS} that drew it."
 
 
-def _fronts(records: Sequence[TrialRecord]) -> list[tuple[str, list[TrialRecord]]]:
-    """The trials on the Pareto fronts, the cheapest first, by what the cost is called."""
+def _fronts(info: RunInfo, records: Sequence[TrialRecord]) -> list[tuple[str, list[TrialRecord]]]:
+    """The trials on the Pareto fronts, by what the cost is called, the cheapest first; where the search had several
+    objectives, on the front of these, the best first."""
+    if len(info.objectives) > 1:
+        return [(", ".join(info.objectives), search_front(records, info.objectives))]
     costs: dict[str, Cost] = {"training time": train_seconds, "trained parameters": trainable_parameters}
     return [(name, front(records, cost)) for name, cost in costs.items()]
 

@@ -17,6 +17,7 @@ from analysis.why.importance import Importance
 from analysis.winner.results import KEPT, Candidate, Results
 from model.data.tasks import CS224N, Binary, Classes, Number, Task
 from model.errors import UserError
+from search.pareto import Objective
 from search.records import TrialRecord, is_fit
 from search.run_folder import RunFolder, RunInfo
 
@@ -42,28 +43,37 @@ def pictures(
     if won is not None:
         metrics = {task.name: _METRICS[task.metric] for task in _tasks(info)}
         found |= {"scores": curves.scores(won, info.tasks, metrics), "losses": curves.losses(won, info.tasks)}
-        found |= _of_search(records, won, measured)
+        found |= _of_search(info, records, won, measured)
     if won is not None and results is not None and kept is not None:
         found |= _of_refit(results, won, kept)
         found["errors"] = _of_errors(run.refit, info)
     return found
 
 
-def _of_search(records: Sequence[TrialRecord], won: TrialRecord, measured: Sequence[Importance]) -> Pictures:
+def _of_search(
+    info: RunInfo, records: Sequence[TrialRecord], won: TrialRecord, measured: Sequence[Importance]
+) -> Pictures:
     """Of the parameters and costs of sound trials."""
     fit = [record for record in records if is_fit(record)]
-    found: Pictures = {
-        "pareto": [
-            tradeoff.pareto(fit, won, cost.train_seconds, "training time", "s"),
-            tradeoff.pareto(fit, won, cost.trainable_parameters, "trained parameters", ""),
-        ]
-    }
+    found: Pictures = {"pareto": _tradeoffs(info.objectives, fit, won)}
     params = _telling(fit, measured)
     if params:
         found["parallel"] = parameters.parallel(fit, params, won)
     if any(one.share for one in measured):
         found["importance"] = parameters.importance(measured, _judged(records))
     return found
+
+
+def _tradeoffs(objectives: Sequence[Objective], fit: Sequence[TrialRecord], won: TrialRecord) -> list[Picture]:
+    """Overall against what it costs: against the objectives, where a search had others, else against the usual."""
+    return [
+        tradeoff.searched(fit, won, objectives, "seconds")
+        if "seconds" in objectives
+        else tradeoff.pareto(fit, won, cost.train_seconds, "training time", "s"),
+        tradeoff.searched(fit, won, objectives, "parameters")
+        if "parameters" in objectives
+        else tradeoff.pareto(fit, won, cost.trainable_parameters, "trained parameters", ""),
+    ]
 
 
 def _judged(records: Sequence[TrialRecord]) -> int:

@@ -1,22 +1,30 @@
-"""What trials have told so far: the best score at each of their milestones, how long epochs take, who diverged."""
+"""What trials have told so far: the best score at each of their milestones, how long epochs take, who diverged.
+
+Several objectives become one as in ParEGO (Knowles 2006, "ParEGO: a hybrid algorithm with on-line landscape
+approximation for expensive multiobjective optimization problems", IEEE Transactions on Evolutionary Computation 10(1)):
+by the augmented Chebyshev function of its equation 2, with other weights for each choice that is made.
+"""
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from operator import ge
 
 import numpy as np
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
+from search.pareto import OVERALL_ALONE, Objective, nondominated, values
 from search.records import End, Report
 
 OBSERVED = 100
 """Trials that are learned from, at most: a choice takes as long however many there are."""
 MILESTONES = 3
 """Of each of them, the last ones that it reached, and where it is now."""
+AUGMENTED = 0.05
+"""Weight of the sum of all objectives beside the worst of them: Knowles' rho."""
 
 
 @dataclass(frozen=True)
@@ -26,19 +34,27 @@ class Observations:
     trials: list[str]
     epochs: np.ndarray
     values: np.ndarray
-    """Normal quantiles of the ranks of the best overall until then, the highest last."""
+    """Normal quantiles of the ranks of the best overall until then, the highest last; with several objectives, of what
+    all of them come to."""
 
 
 class Curves:
-    """Takes up reports and ends in the ledger's order."""
+    """Takes up reports and ends in the ledger's order. Where `weights` are asked for, they are those of the objectives,
+    in their order; None: equal ones."""
 
-    def __init__(self, milestones: Sequence[int]) -> None:
+    def __init__(self, milestones: Sequence[int], objectives: Sequence[Objective] = OVERALL_ALONE) -> None:
         self._milestones = milestones
+        self._objectives = objectives
         self._best: dict[str, dict[int, float]] = {}
         """By trial and epoch, at milestones and where it is now."""
-        self._score: dict[str, float] = {}
-        """The best so far, by trial."""
+        self._reached: dict[str, tuple[float, ...]] = {}
+        """By trial, of each objective, the best score so far first."""
+        self._places: dict[str, int] = {}
+        """In the order of first reports."""
+        self._front: list[str] | None = []
+        """None where it is to be found anew."""
         self._seconds: dict[str, list[float]] = {}
+        self._train_seconds: dict[str, list[float]] = {}
         self._diverged: dict[str, None] = {}
 
     def __len__(self) -> int:
@@ -52,32 +68,45 @@ class Curves:
             best = self._best.setdefault(name, {})
             if best and (newest := next(reversed(best))) not in self._milestones:
                 del best[newest]
-            best[outcome.epoch] = self._score[name] = outcome.best
+            best[outcome.epoch] = outcome.best
             self._seconds.setdefault(name, []).append(outcome.seconds)
+            self._train_seconds.setdefault(name, []).append(outcome.train_seconds)
+            self._moves(name, values(
+                self._objectives, overall=outcome.best, train_seconds=self._train_seconds[name],
+                parameters=outcome.trainable_parameters,
+            ))  # fmt: skip
         elif outcome.state in ("diverged", "failed"):
             self._best.pop(name, None)
-            self._score.pop(name, None)
+            self._moves(name, None)
             if outcome.state == "diverged":
                 self._diverged[name] = None
 
-    def best(self, count: int) -> list[str]:
-        """The trials with the highest scores, best first."""
-        return heapq.nlargest(count, self._score, key=self._score.__getitem__)
+    def best(self, count: int, weights: np.ndarray | None = None) -> list[str]:
+        """The trials with the highest scores, best first; of several objectives, those that come to most."""
+        return self._ranked(weights)[:count]
+
+    def front(self) -> list[str]:
+        """The trials that no other one beats: of overall alone, the best one."""
+        if self._front is None:
+            self._front = nondominated(self._reached)
+        return self._front
 
     def score(self, trial: str) -> float:
         """The best so far of a trial that has reported; of others, below all."""
-        return self._score.get(trial, -math.inf)
+        return self._reached.get(trial, (-math.inf,))[0]
 
     def seconds(self, trial: str) -> float | None:
         """Of an epoch, without the first one, which may fill a cache, if there are more; None before any."""
         known = self._seconds.get(trial)
         return None if known is None else float(np.mean(known[1:] or known))
 
-    def observations(self, epochs: int, wanted: Collection[str] = ()) -> Observations:
+    def observations(
+        self, epochs: int, wanted: Collection[str] = (), weights: np.ndarray | None = None
+    ) -> Observations:
         """Those of the best trials, of some of the others, spread evenly from the best to the worst, and of `wanted`.
 
         A diverged trial counts as behind all others after `epochs` epochs."""
-        ranked = sorted(self._score, key=self._score.__getitem__, reverse=True)
+        ranked = self._ranked(weights)
         if len(ranked) > OBSERVED:
             rest = np.linspace(OBSERVED // 2, len(ranked) - 1, OBSERVED - OBSERVED // 2).astype(int)
             chosen = {*ranked[: OBSERVED // 2], *(ranked[place] for place in rest), *wanted}
@@ -85,10 +114,43 @@ class Curves:
         found = [
             (name, epoch, best) for name in ranked for epoch, best in list(self._best[name].items())[-MILESTONES - 1 :]
         ]
-        found += [(name, epochs, -np.inf) for name in list(self._diverged)[-OBSERVED // 2 :]]
-        values = np.array([best for _, _, best in found])
+        reached = [(best, *self._reached[name][1:]) for name, _, best in found]
+        diverged = list(self._diverged)[-OBSERVED // 2 :]
+        reached += [(-math.inf,) * len(self._objectives)] * len(diverged)
+        ranks = rankdata(self._scalar(reached, weights))
         return Observations(
-            trials=[name for name, _, _ in found],
-            epochs=np.array([epoch for _, epoch, _ in found], dtype=np.float64),
-            values=ndtri((rankdata(values) - 0.5) / max(1, len(values))),
+            trials=[*(name for name, _, _ in found), *diverged],
+            epochs=np.array([*(epoch for _, epoch, _ in found), *(epochs for _ in diverged)], dtype=np.float64),
+            values=ndtri((ranks - 0.5) / max(1, len(ranks))),
         )
+
+    def _moves(self, trial: str, reached: tuple[float, ...] | None) -> None:
+        """A trial has come to other values, or no longer counts. Others can come to the front only where one that is on
+        it has become worse in something, or is gone."""
+        before = self._reached.get(trial, ())
+        if reached is None:
+            self._reached.pop(trial, None)
+        else:
+            self._reached[trial] = reached
+            self._places.setdefault(trial, len(self._places))
+        if self._front is None:
+            return
+        if trial in self._front and (reached is None or not all(map(ge, reached, before))):
+            self._front = None
+        elif reached is not None:
+            near = sorted({*self._front, trial}, key=self._places.__getitem__)  # of equal ones, the first that reported
+            self._front = nondominated({name: self._reached[name] for name in near})
+
+    def _ranked(self, weights: np.ndarray | None) -> list[str]:
+        """All that count, best first; among equals the first that reported."""
+        names = list(self._reached)
+        scalar = self._scalar(list(self._reached.values()), weights)
+        return [names[place] for place in np.argsort(-scalar, kind="stable")]
+
+    def _scalar(self, reached: Sequence[tuple[float, ...]], weights: np.ndarray | None) -> np.ndarray:
+        """What values of the objectives come to, (n,), higher is better: the augmented Chebyshev function of their
+        ranks. Of one objective, it has the same order."""
+        rows = np.array(reached).reshape(-1, len(self._objectives))
+        behind = (len(rows) + 0.5 - rankdata(rows, axis=0)) / max(1, len(rows))  # of the ideal: 0 to 1
+        weighted = behind * (np.full(rows.shape[1], 1 / rows.shape[1]) if weights is None else weights)
+        return -(weighted.max(1) + AUGMENTED * weighted.sum(1))

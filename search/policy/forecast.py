@@ -68,18 +68,26 @@ class Forecaster:
         return True
 
     def fit(self, curves: Curves, drawn: Mapping[str, Drawn]) -> None:
-        """Learns which parameters matter, and how much of a curve the configuration tells."""
+        """Learns which parameters matter, and how much of a curve the configuration tells: of several objectives, for
+        equal weights."""
         data = _Data(curves, drawn, self._epochs)
         encoding = Encoding(data.drawn)
         self._scores.fit(encoding, data.points(encoding), data.seen.values)
         self._seconds.fit(encoding, data.timed(encoding), data.log_seconds)
 
     def forecast(
-        self, curves: Curves, drawn: Mapping[str, Drawn], busy: Sequence[tuple[Curve, int]], asked: Sequence[Curve]
+        self,
+        curves: Curves,
+        drawn: Mapping[str, Drawn],
+        busy: Sequence[tuple[Curve, int]],
+        asked: Sequence[Curve],
+        weights: np.ndarray | None = None,
     ) -> Forecast:
-        """Of `asked`, as if those that are `busy` had come to the epoch beside them as expected."""
+        """Of `asked`, as if those that are `busy` had come to the epoch beside them as expected; with these `weights`
+        of the objectives (None: equal ones)."""
         everyone = [*(curve for curve, _ in busy), *asked]
-        data = _Data(curves, drawn, self._epochs, [curve.trial for curve in everyone if curve.trial is not None])
+        names = [curve.trial for curve in everyone if curve.trial is not None]
+        data = _Data(curves, drawn, self._epochs, names, weights)
         encoding = Encoding([*data.drawn, *(curve.drawn for curve in everyone)])
         posterior = self._scores.surrogate(encoding).given(data.points(encoding), data.seen.values)
         if busy:
@@ -116,8 +124,15 @@ class Forecast:
 class _Data:
     """What curves have told, those of the trials `wanted` among them, as points and values."""
 
-    def __init__(self, curves: Curves, drawn: Mapping[str, Drawn], epochs: int, wanted: Collection[str] = ()) -> None:
-        self.seen = curves.observations(epochs, wanted)
+    def __init__(
+        self,
+        curves: Curves,
+        drawn: Mapping[str, Drawn],
+        epochs: int,
+        wanted: Collection[str] = (),
+        weights: np.ndarray | None = None,
+    ) -> None:
+        self.seen = curves.observations(epochs, wanted, weights)
         self._epochs = epochs
         names = dict.fromkeys(self.seen.trials)
         self._numbers = {name: number for number, name in enumerate(names)}

@@ -12,9 +12,14 @@ one is paused.
   more, the same for all that are compared, its logarithm uniform before it is rounded up (Rakotoarison et al. 2024,
   https://arxiv.org/abs/2404.16795, section 4.2): some choices are made for the next epochs, some for the end.
 - A trial that runs counts as if it had reached what is expected of it; of very many, the BUSY that began last.
-- Among equals, those with at least half of the highest expected improvement, the cheapest in seconds is taken.
+- Among equals, those with at least half of the highest expected improvement, the cheapest in seconds is taken; where
+  seconds are an objective, they have their weight already, and nothing but the highest is taken.
 - KEPT trials can be paused at a time, since each has its state on disk; the least promising one beyond is stopped.
 - When all trials have begun, the best one goes on to its end, and so does each that has a chance of HOPE to beat it.
+
+With several objectives, all of this is about a weighted one of them (see `search.policy.curves`), whose weights are
+drawn at random for each choice: in time, every part of the Pareto front is looked for (Knowles 2006). A paused trial on
+the front is not stopped, and goes on to its end when all have begun; of one objective, that is the best one.
 
 The space's POINTS come first, and random draws up to STARTUP trials in all.
 """
@@ -30,6 +35,7 @@ from itertools import islice
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from search.pareto import OVERALL_ALONE, Objective
 from search.policy.candidates import Candidates
 from search.policy.curves import Curves
 from search.policy.encoding import Drawn
@@ -53,6 +59,8 @@ EQUAL = 0.5
 """Of the highest expected improvement."""
 BUSY = 64
 """Trials that run and count: a choice takes as long however many there are."""
+PARETO = KEPT // 2
+"""Trials on the Pareto front that can be paused: the other places are for those that may come to it."""
 PARENTS = 4
 """The best trials, around which neighbours are drawn."""
 
@@ -79,6 +87,7 @@ class FreezeThaw:
         trials: int | None,
         seed: int,
         early_stopping: bool,
+        objectives: Sequence[Objective] = OVERALL_ALONE,
     ) -> None:
         self._history = history
         self._epochs = epochs
@@ -87,7 +96,8 @@ class FreezeThaw:
         self._seed = seed
         self._candidates = candidates
         self._forecaster = Forecaster(epochs)
-        self._curves = Curves(self._milestones)
+        self._objectives = objectives
+        self._curves = Curves(self._milestones, objectives)
         self._drawn: dict[str, Drawn] = {}
         """Every trial's configuration."""
         self._sources = set[str]()
@@ -109,6 +119,8 @@ class FreezeThaw:
             return Decision(trial=report.trial, epoch=report.epoch, action="continue", rung=None, cutoff=None)
         chosen = self._choose(pausing=report.trial)
         action: Action = "stop" if chosen is None else "continue" if chosen.trial == report.trial else "pause"
+        if action == "pause" and not self._may_pause(report.trial):
+            action = "continue"
         if chosen is not None and action == "pause":
             self._promised.append(chosen)
         return Decision(trial=report.trial, epoch=report.epoch, action=action, rung=report.epoch, cutoff=None)
@@ -134,13 +146,18 @@ class FreezeThaw:
 
     def surplus(self) -> list[str]:
         """Paused trials that are to be stopped, since there is room for KEPT only: the least promising ones or, before
-        any was compared, those with the lowest scores. Never the best of all."""
+        any was compared, those with the lowest scores. Never one on the front, which the best of all is on."""
         self._catch_up()
-        leader = self._curves.best(1)
-        paused = [name for name in self._waiting() if name not in leader]
+        front = self._curves.front()
+        paused = [name for name in self._waiting() if name not in front]
         known = all(name in self._promise for name in paused)
         worst = sorted(paused, key=self._promise.__getitem__ if known else self._curves.score)
         return worst[: max(0, len(self._waiting()) - KEPT)]
+
+    def _may_pause(self, trial: str) -> bool:
+        """Whether there is a place for it: one on the front would not give it up, and is to go on in any case."""
+        front = self._curves.front()
+        return trial not in front or sum(name in front for name in self._waiting()) < PARETO
 
     def _choose(self, pausing: str | None = None) -> Option | None:
         """The best of all that can be done next, the trial `pausing` being at a milestone."""
@@ -172,7 +189,7 @@ class FreezeThaw:
 
     def _new(self) -> list[Option]:
         """Configurations that were not tried; in a space that is used up, any."""
-        parents = [self._drawn[name].params for name in self._curves.best(PARENTS)]
+        parents = [self._drawn[name].params for name in self._curves.best(PARENTS, self._weights())]
         tried = self._tried | {_key(option.drawn) for option in self._promised}
         candidates = [*self._candidates.fresh(self._begun()), *self._candidates.near(parents, self._reports)]
         untried = [candidate for candidate in candidates if _key(candidate) not in tried]
@@ -185,7 +202,7 @@ class FreezeThaw:
         promised = [Curve(option.drawn, option.trial) for option in self._promised]
         expected = [(curve, self._next_milestone(curve.trial)) for curve in [*running, *promised]]
         asked = [Curve(option.drawn, option.trial) for option in options]
-        forecast = self._forecaster.forecast(self._curves, self._drawn, expected, asked)
+        forecast = self._forecaster.forecast(self._curves, self._drawn, expected, asked, self._weights())
         epochs = np.array([self._epoch(option.trial) for option in options])
         ahead = math.ceil(self._epochs ** self._generator().random()) if may_begin else self._epochs
         mean, deviation = forecast.scores(np.minimum(epochs + ahead, self._epochs).astype(np.float64))
@@ -195,12 +212,13 @@ class FreezeThaw:
             if option.trial is not None:
                 self._promise[option.trial] = value
         if not may_begin:
-            leader = self._curves.best(1)
-            hopeless = (above < ndtri(HOPE)) & np.array([option.trial not in leader for option in options])
+            front = self._curves.front()
+            hopeless = (above < ndtri(HOPE)) & np.array([option.trial not in front for option in options])
             if hopeless.all():
                 return None
             promise[hopeless] = -np.inf
-        equal = np.flatnonzero(promise >= promise.max() + math.log(EQUAL)).tolist()
+        share = 1.0 if "seconds" in self._objectives else EQUAL
+        equal = np.flatnonzero(promise >= promise.max() + math.log(share)).tolist()
         costs = forecast.seconds * (np.array([self._next_milestone(option.trial) for option in options]) - epochs)
         tenths = np.round(np.log(costs), 1)  # costs that differ by less are the same
         return options[min(equal, key=lambda place: (tenths[place], -promise[place]))]
@@ -235,6 +253,10 @@ class FreezeThaw:
     def _next_milestone(self, trial: str | None) -> int:
         later = (milestone for milestone in self._milestones if milestone > self._epoch(trial))
         return next(later, self._epochs)  # one whose last report was not settled before its driver was killed
+
+    def _weights(self) -> np.ndarray:
+        """Of the objectives, for this choice: any that add up to 1, all as likely."""
+        return self._generator().spawn(1)[0].dirichlet(np.ones(len(self._objectives)))
 
     def _generator(self) -> np.random.Generator:
         """Another one for each choice."""

@@ -51,6 +51,7 @@ def _info(data: Path, encoder: Path) -> RunInfo:
         epochs=2,
         epoch_examples=48,
         search="freeze-thaw",
+        objectives=["overall"],
         early_stopping=True,
         seed=5,
         precision="fp32",

@@ -75,6 +75,7 @@ def info(tasks: Sequence[str]) -> RunInfo:
         epochs=8,
         epoch_examples=4000,
         search="freeze-thaw",
+        objectives=["overall"],
         early_stopping=True,
         seed=5,
         precision="auto",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,18 @@ def test_the_leaderboard_and_the_winners_configuration(run: RunFolder, capsys: p
     assert "The search's winner is t002, proposed by tpe" in printed
     assert "head_learning_rate 0.01" in printed
     assert not (run.path / "refit").exists()
+
+
+def test_the_front_of_several_objectives_is_shown(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    best(run)
+    assert "Pareto front" not in capsys.readouterr().out
+    run.write_info(replace(run.info(), objectives=["overall", "seconds"]))
+    best(run)
+    front = capsys.readouterr().out.split("Pareto front of overall, seconds")[1]
+    rows = front.split("The search's winner is t002")[0]
+    assert "t002" in rows
+    assert "t001" not in rows, "as slow, and worse"
+    assert "t003" not in rows, "it diverged"
 
 
 def test_a_refit_that_is_there_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

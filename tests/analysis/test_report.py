@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from analysis.page.content import SECTIONS
 from analysis.report import main, write_report
 from analysis.why.importance import Importance
 from analysis.winner.results import read_results, write_results
+from search.pareto import Objective, front
 from search.run_folder import RunFolder
 from tests.analysis.staged import stage, stage_refit
 from tests.support import refused, tiny_config
@@ -126,6 +128,23 @@ def test_every_picture_says_what_it_shows(html: str) -> None:
     assert all(page.pictures())
     for label in page.pictures():
         assert label in page.text, "as a caption too"
+
+
+def test_with_several_objectives_the_front_that_was_searched_for_is_shown(tmp_path: Path) -> None:
+    run = stage(tmp_path, 14, config=tiny_config())
+    assert "On the front of training time" in page_of(run).sections["cost"]
+    objectives: list[Objective] = ["overall", "seconds"]
+    run.write_info(replace(run.info(), objectives=objectives))
+    page = page_of(run)
+    cost = page.sections["cost"]
+    assert "On the front of overall, seconds" in cost
+    assert "On the front of training time" not in cost
+    for record in front(run.trials(), objectives):
+        assert f"{record.name}{record.best.overall:.4f}" in cost if record.best else False
+    assert "Coloured are the trials that no other one beats in all of overall, seconds." in cost
+    assert "a cross a trial that did not have its full budget" in cost, "of parameters, which were no objective"
+    assert "overall, seconds" in page.sections["run"]
+    assert "--objectives overall seconds" in page.sections["again"]
 
 
 def test_the_figures_are_those_of_the_refit(whole: RunFolder, html: str) -> None:

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from search import run, strategy, tuner, watch
+from search import conduct, run, strategy, watch
 from search.searcher import OptunaSearcher
 from search.trainable import MinbertTrial, Outcome
 
@@ -143,7 +143,7 @@ FAULTS: dict[str, Callable[[Any], None]] = {
 
 def main(plan: str, *flags: str) -> int:
     FaultyTrial.plan = Path(plan)
-    tuner.MinbertTrial = FaultyTrial
+    conduct.MinbertTrial = FaultyTrial
     strategy.OptunaSearcher = OpenSearcher
     watch.LEAST_PATIENCE = float(os.environ.get("MINBERT_TEST_PATIENCE", watch.LEAST_PATIENCE))
     watch.MEDIAN_EPOCHS = int(os.environ.get("MINBERT_TEST_MEDIAN_EPOCHS", watch.MEDIAN_EPOCHS))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -16,13 +16,14 @@ from search.budget import Budget
 from search.halt import Halt
 from search.judge import Judge
 from search.ledger import Ledger
+from search.pareto import OVERALL_ALONE, Objective
 from search.space import Space, load_space
 from search.strategy import strategy_of
 from tests.search.events import report
 from tests.search.test_space import GOOD
 
-Objective = Callable[[Mapping[str, Any], int], float]
-"""What a configuration scores after an epoch, or how long that takes."""
+Measure = Callable[[Mapping[str, Any], int], float]
+"""What a configuration scores after an epoch, how long that takes, or how many parameters it trains."""
 POINTS = 'POINTS = {"first": {"depth": 1, "rate": 1e-5, "pooling": "mean", "common": 0}, "second": {"depth": 2}}\n'
 
 
@@ -44,6 +45,11 @@ def alike(params: Mapping[str, Any], epoch: int) -> float:
     return 3.0
 
 
+def as_many(params: Mapping[str, Any], epoch: int) -> float:
+    """Parameters."""
+    return 1000
+
+
 class Driven:
     """One that was begun or resumed."""
 
@@ -58,12 +64,14 @@ class Driven:
         seed: int = 0,
         early_stopping: bool = True,
         search: str = "freeze-thaw",
+        objectives: Sequence[Objective] = OVERALL_ALONE,
     ) -> None:
         self.ledger = ledger
         self.halt = Halt(Budget(), ledger.history, on_interrupt=lambda: None)
         decider, searcher_for = strategy_of(
             search, space, problem, ledger, self.halt,
             epochs=epochs, trials=trials, seed=seed, early_stopping=early_stopping,
+            objectives=objectives,
         )  # fmt: skip
         self.policy: Any = decider
         self.judge = Judge(ledger, epochs, decider)
@@ -80,13 +88,21 @@ class Driven:
         self._ray_ids[found["trial"]] = ray_id
         return found["trial"]
 
-    def trains(self, trial: str, score: Objective = climbs, seconds: Objective = alike) -> str:
+    def trains(
+        self, trial: str, score: Measure = climbs, seconds: Measure = alike, parameters: Measure = as_many
+    ) -> str:
         """A trial's next epoch, and what becomes of it."""
         record = self.ledger.records[trial]
         epoch = record.epoch + 1
         overall = score(record.params, epoch)
         best = max([overall, *(made.overall for made in record.reports)])
-        made = replace(report(trial, epoch, overall, best=best), seconds=seconds(record.params, epoch))
+        took = seconds(record.params, epoch)
+        made = replace(
+            report(trial, epoch, overall, best=best),
+            seconds=took,
+            train_seconds=took,
+            trainable_parameters=round(parameters(record.params, epoch)),
+        )
         action = self.judge.reported(made)
         if action != "continue":
             self.done(trial)
@@ -96,7 +112,14 @@ class Driven:
         """Ray lets go of a trial."""
         self.searcher.on_trial_complete(self._ray_ids.pop(trial))
 
-    def runs(self, score: Objective = climbs, seconds: Objective = alike, *, places: int = 1) -> None:
+    def runs(
+        self,
+        score: Measure = climbs,
+        seconds: Measure = alike,
+        parameters: Measure = as_many,
+        *,
+        places: int = 1,
+    ) -> None:
         """To the end, all places taking turns."""
         running: list[str] = []
         while True:
@@ -104,4 +127,4 @@ class Driven:
                 running.append(name)
             if not running:
                 return
-            running = [name for name in running if self.trains(name, score, seconds) == "continue"]
+            running = [name for name in running if self.trains(name, score, seconds, parameters) == "continue"]

@@ -72,6 +72,23 @@ def test_the_end_says_what_to_type_next(tmp_path: Path, ledger: Ledger, trials: 
     ]
 
 
+def test_with_several_objectives_the_end_shows_the_front(tmp_path: Path, ledger: Ledger) -> None:
+    for name, overall, took in (("t001", 0.5, 2.0), ("t002", 0.9, 8.0), ("t003", 0.4, 9.0)):
+        ledger.append(suggested(name))
+        ledger.append(dataclasses.replace(report(name, 1, overall), train_seconds=took))
+        ledger.append(End(trial=name, state="completed"))
+    for objectives, there in ((["overall"], False), (["overall", "seconds"], True)):
+        console, info = Console(file=io.StringIO(), width=120), dataclasses.replace(ASKED, objectives=objectives)
+        show_end(RunFolder(tmp_path / "one"), list(ledger.records.values()), info, console)
+        leaderboard, *after = console.file.getvalue().split("Pareto front of overall, seconds")  # type: ignore[attr-defined]
+        assert all(name in leaderboard for name in ("t001", "t002", "t003"))
+        assert bool(after) == there
+        if after:
+            assert after[0].index("t002") < after[0].index("t001")
+            assert "t003" not in after[0]
+            assert "Ended: 3 completed" in after[0]
+
+
 def test_an_unfinished_trial_can_go_on(tmp_path: Path, ledger: Ledger) -> None:
     run = RunFolder(tmp_path / "one")
     ledger.append(suggested())

@@ -67,6 +67,13 @@ def test_run_json_says_what_was_asked(
     assert (info.encoder_fingerprint, info.versions) == (encoder.fingerprint(), versions())
 
 
+def test_objectives_are_in_one_order_overall_first(inputs: Inputs, encoder: Encoder) -> None:
+    given = ["--objectives", "parameters", "seconds", "overall"]
+    flags = tyro.cli(Flags, args=given, config=(tyro.conf.FlagCreatePairsOff,))
+    assert describe_run(flags, inputs, encoder, CPU).objectives == ["overall", "seconds", "parameters"]
+    assert describe_run(Flags(), inputs, encoder, CPU).objectives == ["overall"]
+
+
 def test_what_trials_compute_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cpu.get_capabilities", dict)
     assert computes_in("auto", None, CPU) == "fp32"
@@ -118,6 +125,12 @@ def test_what_the_flags_left_open_is_told(inputs: Inputs) -> None:
         "machine  2 CPU cores: 1 at a time, 1 thread each",
         "computes in fp32",
     ]
+
+
+def test_several_objectives_are_told(inputs: Inputs) -> None:
+    console, info = Console(file=io.StringIO()), dataclasses.replace(INFO, objectives=["overall", "parameters"])
+    announce(Path("/runs/one"), info, inputs, Machine((Node(cores=2, gpus=0),)), CPU, console)
+    assert "for      overall, parameters" in console.file.getvalue().splitlines()  # type: ignore[attr-defined]
 
 
 ENDED = History(

@@ -63,6 +63,7 @@ def test_what_a_resumed_run_may_be_given_anew(argv: tuple[str, ...]) -> None:
         ("--epoch-examples", "9"),
         ("--run", "tuesday"),
         ("--search", "tpe"),
+        ("--objectives", "overall", "seconds"),
         ("--seed", "1"),
         ("--precision", "fp32"),
         ("--dry-run", "3"),
@@ -94,6 +95,27 @@ def test_one_epoch_for_all_needs_to_know_who_all_are() -> None:
         check_flags(Flags(search="one-epoch", budget="1h"))
     with refused("--no-early-stopping can't be given with --search one-epoch, which is to stop trials early"):
         check_flags(Flags(search="one-epoch", early_stopping=False))
+
+
+@pytest.mark.parametrize(
+    "objectives",
+    [(), ("seconds",), ("overall", "overall"), ("seconds", "overall", "seconds"), ("parameters", "seconds")],
+)
+def test_objectives_are_overall_and_others_each_once(objectives: tuple[str, ...]) -> None:
+    given = " ".join(["--objectives", *objectives])
+    with refused(f"{given}: allowed is overall, alone or with seconds or parameters or both, each once"):
+        check_flags(parse("--objectives", *objectives))
+
+
+def test_several_objectives_are_for_freeze_thaw() -> None:
+    assert Flags().objectives == ("overall",)
+    check_flags(parse("--objectives", "parameters", "overall", "seconds"))
+    check_flags(parse("--objectives", "overall", "--search", "tpe"))
+    for search in ("tpe", "random", "one-epoch"):
+        with refused(
+            f"--objectives overall seconds: --search {search} knows overall alone; allowed: --search freeze-thaw"
+        ):
+            check_flags(parse("--objectives", "overall", "seconds", "--search", search))
 
 
 def test_a_run_is_named_once(tmp_path: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 from rich.table import Table
 
-from search.leaderboard import leaderboard_table, parameter_count
+from search.leaderboard import front_table, leaderboard_table, parameter_count
 from search.ledger import Ledger
 from search.progress import LiveTable
 from search.records import End, TrialRecord, leaderboard
@@ -74,6 +75,24 @@ def test_only_the_winner_is_bold(ranked: list[TrialRecord]) -> None:
 
     assert bold(ranked) == ["t003"]
     assert bold([record for record in ranked if record.state == "diverged"]) == []
+
+
+@pytest.mark.parametrize("width", [70, 120])
+def test_the_front_has_a_row_for_each_trial_and_the_winner_is_bold(ledger: Ledger, width: int) -> None:
+    for name, overall, took, size in (("t001", 0.5, 0.1234, 950), ("t002", 0.9, 80, 22_713_216), ("t003", 0.4, 9, 950)):
+        ledger.append(suggested(name, "point a_name_that_leaves_no_room_for_anything_else"))
+        made = replace(report(name, 1, overall), train_seconds=took, trainable_parameters=size)
+        ledger.append(made)
+    records = list(ledger.records.values())
+    lines = rendered(front_table(records, ("overall", "seconds", "parameters")), width)
+    assert lines[0].strip() == "Pareto front of overall, seconds, parameters"
+    assert cells(lines[2]) == ["trial", "overall", "seconds", "an", "epoch", "parameters", "proposed", "by"]
+    assert [cells(line)[:5] for line in lines[4:-1]] == [
+        ["t002", "0.9000", "80", "22.7M", "point"],
+        ["t001", "0.5000", "0.12", "950", "point"],
+    ]
+    colored = rendered(front_table(records, ("overall", "seconds")), width, color=True)
+    assert ["\x1b[1m" in line for line in colored if "0.5000" in line or "0.9000" in line] == [True, False]
 
 
 def test_parameters_are_counted_in_three_digits() -> None:

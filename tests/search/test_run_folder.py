@@ -44,6 +44,7 @@ INFO = RunInfo(
     epochs=2,
     epoch_examples=48,
     search="freeze-thaw",
+    objectives=["overall"],
     early_stopping=True,
     seed=5,
     precision="auto",

@@ -17,7 +17,9 @@ from analysis.page.plots.refitted import Row
 from analysis.why.cost import train_seconds
 from analysis.why.importance import Importance
 from analysis.winner.results import AblationPath, Change, Drift, Estimate, Step
+from search.pareto import Objective
 from search.records import Decision, Report, State, TrialRecord
+from tests.analysis.simulated import simulated_record
 
 TASKS: tuple[str, ...] = ("sentiment", "paraphrase", "similarity")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -245,6 +247,29 @@ def test_the_pareto_front_is_told() -> None:
     parameters_of = tradeoff.pareto(records, records[0], lambda one: 3.2e6 + (one.name == "t001"), "parameters", "")
     assert "costs hardly more and reaches 0.7000." in parameters_of.shows
     assert {"2M", "5M"} <= set(texts(parameters_of)), "the axis is wide enough for ticks"
+
+
+def test_the_front_of_a_search_for_several_objectives_is_told() -> None:
+    """Stopped trials are on it too: what they cost an epoch compares."""
+    figures = {"t001": (0.7, 100, 10), "t002": (0.6, 10, 900), "t003": (0.5, 50, 950), "t004": (0.65, 40, 999)}
+    records = [
+        simulated_record(name, [overall], "stopped" if name == "t004" else "completed", epoch_seconds=seconds,
+                         trainable_parameters=1000 * size)
+        for name, (overall, seconds, size) in figures.items()
+    ]  # fmt: skip
+    three: tuple[Objective, ...] = ("overall", "seconds", "parameters")
+    picture = tradeoff.searched(records, records[0], three, "seconds")
+    assert picture.shows == (
+        "t002 costs 10 s and reaches 0.6000; the best, t001, costs 10 times as much and reaches 0.7000."
+    )
+    assert len([note for note in notes(picture) if note.startswith("t0")]) == 4
+    assert "t004, tpe: 0.6500, 40 s, stopped" in notes(picture)
+    assert {"training an epoch", "t001", "t002", "t004"} <= set(texts(picture))
+    assert "in all of overall, seconds, parameters." in picture.reads
+    assert picture.svg.count("var(--task0)") == 2, "t002 and t004; t001 is the star, t003 is beaten"
+    small = tradeoff.searched(records, records[0], three, "parameters")
+    assert small.shows == "t001 is the best and the cheapest."
+    assert small.svg.count("var(--task0)") == 2, "the same: of the front of all three"
 
 
 # What was retrained --------------------------------------------------------------------------------------------------

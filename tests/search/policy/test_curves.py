@@ -8,8 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import norm, rankdata
 
-from search.policy.curves import MILESTONES, OBSERVED, Curves
+from search.pareto import OBJECTIVES, nondominated
+from search.policy.curves import AUGMENTED, MILESTONES, OBSERVED, Curves
 from search.policy.freeze_thaw import milestones
 from search.records import End
 from tests.search.events import report
@@ -138,3 +140,98 @@ def test_the_first_epoch_of_several_is_not_timed() -> None:
     assert curves.seconds("t001") == 3.0
     assert curves.seconds("t002") == 30.0
     assert curves.seconds("t003") is None
+
+
+# Several objectives ---------------------------------------------------------------------------------------------------
+
+
+def told(rows: Sequence[Sequence[float]]) -> Curves:
+    """Trials that reported one epoch each: overall, seconds of training, parameters."""
+    curves = Curves(milestones(EPOCHS), OBJECTIVES)
+    for number, (overall, seconds, parameters) in enumerate(rows):
+        one = report(f"t{number:03d}", 1, overall)
+        curves.add(replace(one, train_seconds=seconds, trainable_parameters=int(parameters)))
+    return curves
+
+
+ROWS = np.random.default_rng(3).integers(1, 12, (25, 3)).tolist()
+
+
+def slow_scalars(rows: Sequence[Sequence[float]], weights: Sequence[float]) -> list[float]:
+    """Knowles' equation 2, of costs from 0 to 1 that are shares of trials before this one, equals counting half."""
+    costs = []
+    for row in rows:
+        mine = [-row[0], *row[1:]]
+        shares = []
+        for place, value in enumerate(mine):
+            others = [-other[0] if place == 0 else other[place] for other in rows]
+            before, equal = sum(other < value for other in others), sum(other == value for other in others)
+            shares.append((before + equal / 2) / len(rows))
+        weighted = [weight * share for weight, share in zip(weights, shares, strict=True)]
+        costs.append(max(weighted) + AUGMENTED * sum(weighted))
+    return costs
+
+
+@pytest.mark.parametrize("weights", [(0.2, 0.5, 0.3), (1.0, 0.0, 0.0), (0.0, 0.9, 0.1), None])
+def test_several_objectives_are_the_chebyshev_function_of_their_ranks(weights: Sequence[float] | None) -> None:
+    curves, given = told(ROWS), None if weights is None else np.array(weights)
+    found = curves.observations(EPOCHS, weights=given)
+    slow = slow_scalars(ROWS, weights or [1 / 3] * 3)
+    ranks = rankdata(-np.round(slow, 12))
+    expected = {f"t{number:03d}": norm.ppf((rank - 0.5) / len(ROWS)) for number, rank in enumerate(ranks)}
+    assert dict(zip(found.trials, found.values, strict=True)) == pytest.approx(expected)
+    best = curves.best(5, given)
+    assert [expected[name] for name in best] == pytest.approx(sorted(expected.values(), reverse=True)[:5])
+    assert set(curves.front()) >= {best[0]} or weights == (1.0, 0.0, 0.0)
+
+
+def test_weights_say_which_objective_counts() -> None:
+    curves = told([(0.9, 9, 5000), (0.5, 1, 5000), (0.4, 9, 10), (0.3, 9, 5000)])
+    assert [curves.best(1, weights)[0] for weights in np.eye(3)] == ["t000", "t001", "t002"]
+    assert curves.front() == ["t000", "t001", "t002"]
+
+
+def test_one_that_diverged_is_behind_all_in_every_objective() -> None:
+    curves = told([(0.9, 9, 5000), (0.1, 5, 900), (0.5, 1, 10)])
+    curves.add(replace(DIVERGES, trial="t002"))
+    for weights in [*np.random.default_rng(0).dirichlet(np.ones(3), 20), np.ones(3) / 3]:
+        values = curves.observations(EPOCHS, weights=weights)
+        assert values.trials[-1] == "t002"
+        assert values.values[-1] < values.values[:-1].min()
+    assert curves.front() == ["t000", "t001"]
+
+
+def test_of_one_objective_weights_change_nothing() -> None:
+    """With ties: the order is that of the scores, the first that reported before its equals."""
+    scores = np.random.default_rng(1).integers(0, 9, 40).tolist()
+    curves = Curves(milestones(EPOCHS))
+    for number, score in enumerate(scores):
+        climbed(curves, f"t{number:03d}", [score / 10, score / 10, (score + number % 3) / 10])
+    names = sorted((f"t{number:03d}" for number in range(len(scores))), key=curves.score, reverse=True)
+    assert curves.best(40) == curves.best(40, np.array([0.7])) == names
+    assert curves.front() == names[:1]
+    found = curves.observations(EPOCHS)
+    assert found.values.tolist() == curves.observations(EPOCHS, weights=np.array([1.0])).values.tolist()
+    raw = np.array([curves._best[name][epoch] for name, epoch in zip(found.trials, found.epochs, strict=True)])
+    assert found.values.tolist() == norm.ppf((rankdata(raw) - 0.5) / len(raw)).tolist()
+
+
+def test_the_front_is_kept_up_as_trials_report_improve_worsen_and_diverge() -> None:
+    generator = np.random.default_rng(3)
+    objectives = ("overall", "seconds", "parameters")
+    curves = Curves([1, 2, 4], objectives)
+    epochs: dict[str, int] = {}
+    for _ in range(400):
+        name = f"t{generator.integers(40):03d}"
+        if epochs.get(name) == -1:
+            continue
+        if generator.random() < 0.03 and name in epochs:
+            curves.add(End(trial=name, state="diverged"))
+            epochs[name] = -1
+            continue
+        epochs[name] = epochs.get(name, 0) + 1
+        best = round(curves.score(name) if generator.random() < 0.5 and epochs[name] > 1 else generator.random(), 1)
+        made = report(name, epochs[name], overall=best, best=max(best, curves.score(name)))
+        curves.add(replace(made, train_seconds=float(generator.integers(1, 5)), trainable_parameters=len(name) % 2))
+        assert curves.front() == nondominated(curves._reached)
+    assert len(curves.front()) > 1
