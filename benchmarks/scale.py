@@ -108,7 +108,9 @@ def main(argv: list[str] | None = None) -> None:
         info, events = run.info(), read_events(run.ledger)
         history = History(events)
         if len(info.objectives) > 1:
-            raise UserError(f"{run.name} searched for {', '.join(info.objectives)}: only runs for overall alone are known")
+            raise UserError(
+                f"{run.name} searched for {', '.join(info.objectives)}: only runs for overall alone are known"
+            )
         records = [record for record in history.trials.values() if record.reports]
         if len(records) < LEAST:
             raise UserError(f"{run.name}: {len(records)} trials ended an epoch; {LEAST} are needed to learn from")

@@ -18,7 +18,7 @@ from ray._private.authentication.authentication_token_setup import maybe_enable_
 from ray.exceptions import AuthenticationError
 
 from model.errors import UserError
-from search.resources import Machine, Node
+from search.resources import Machine, Node, Shares, places
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -86,6 +86,11 @@ def connected(address: str) -> Iterator[Machine]:
             yield _machine_of(ray.nodes())
         finally:
             ray.shutdown()
+
+
+def room(shares: Shares) -> int:
+    """How many trials with these shares fit on the connected cluster, as it is now."""
+    return places(_machine_of(ray.nodes()), shares)
 
 
 def _machine_of(nodes: Iterable[Mapping[str, Any]]) -> Machine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -16,6 +17,8 @@ from search.ledger import Ledger
 class LedgerSearcher(Searcher, ABC):
     """Records each trial in the ledger before Ray hears of it."""
 
+    room: Callable[[], int] | None = None
+    """How many trials can run at a time, where that changes while they run."""
     error: UserError | None = None
     """Why there can be no further trial. None is suggested after it, those that run go on to their end."""
 
@@ -48,8 +51,15 @@ class LedgerSearcher(Searcher, ABC):
         """Ray's question for the next trial: its name, TrialConfig as a dictionary, seed and epochs."""
         if self._halt.cause is not None:
             return Searcher.FINISHED  # Ray would wait minutes for a trial where none runs
+        # Ray Tune itself could be left without a limit, but would start a new process for each trial then, since one
+        # more than there is room for would always wait for a place of its own.
+        full = self.room is not None and len(self._asked) >= self.room()
+        if full and self._asked:
+            return None
         if not self.has_more():
             return None if self._asked else Searcher.FINISHED  # one of those asked for may yet come back
+        if full:
+            return None
         name = self._unfinished.popleft() if self._unfinished else self._next()
         if name is None:
             return Searcher.FINISHED

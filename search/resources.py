@@ -104,6 +104,14 @@ def share(machine: Machine, trials: int | None, concurrent: int | None, trials_p
     )
 
 
+def places(machine: Machine, shares: Shares) -> int:
+    """How many trials with these shares fit on a machine."""
+    per_gpu = round(1 / shares.gpus) if shares.gpus else None
+    return sum(
+        node.slots(Fraction(shares.cpus).limit_denominator(_LEAST.denominator), per_gpu) for node in machine.nodes
+    )
+
+
 def share_again(machine: Machine, *, concurrent: int | None, gpus_per_trial: float) -> tuple[int | None, int | None]:
     """How many trials at a time, and on each GPU, a run is to have on `machine` that had so many where it began: as
     many, as far as they fit. None leaves it to `share`, as where the one has GPUs and the other has not."""

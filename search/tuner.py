@@ -8,7 +8,7 @@ from typing import Any
 from ray import tune
 from ray.tune.experiment import Trial
 
-from search.cluster import log_to
+from search.cluster import log_to, room
 from search.halt import Cause, Halt
 from search.judge import Judge
 from search.ledger import Ledger
@@ -39,14 +39,14 @@ def search(
     if not searcher.has_more():
         return None
     scheduler = JudgedTrials(judge, halt)
+    if shares.elastic:
+        searcher.room = lambda: room(shares)
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(trainable, **parameters), {"cpu": shares.cpus, "gpu": shares.gpus}),
         tune_config=tune.TuneConfig(
             num_samples=-1,
             search_alg=searcher,
             scheduler=scheduler,
-            # Without a limit, Ray Tune has one trial more than there is room for wait for its place: it is what begins
-            # on a node that joins, and what an autoscaler adds a node for.
             max_concurrent_trials=None if shares.elastic else shares.concurrent,
             reuse_actors=True,
             trial_name_creator=_trial_name,

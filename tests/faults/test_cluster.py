@@ -106,7 +106,7 @@ def test_a_search_goes_on_as_nodes_join_and_leave(cluster: LocalCluster, tmp_pat
     flags = ("--address", cluster.address, "--no-early-stopping")
     driver = search.start_demo(*flags, trials=3, plan=plan, environment=TOKEN)
     driver.wait_for(search.met("t001", 2))
-    assert set(search.history().trials) == {"t001", "t002"}, "one waits for a place"
+    assert set(search.history().trials) == {"t001"}, "as many as there is room for"
     assert nodes_of(search) == {first}
 
     second = cluster.add(1)

@@ -188,3 +188,20 @@ def test_a_full_disk_when_a_trial_is_to_pause_halts_all(
     assert scheduler.on_trial_result(None, trial, {"outcome": report("t001", 2)}) == TrialScheduler.NOOP
     assert (driven.halt.cause, driven.halt.error) == ("error", FULL)
     assert ledger.records["t001"].state == "running"
+
+
+def test_no_trial_is_chosen_before_there_is_room_for_it(space: Space, problem: Problem, ledger: Ledger) -> None:
+    driven, room = Driven(ledger, space, problem, trials=2), 0
+    driven.searcher.room = lambda: room
+    assert driven.searcher.suggest("a") is None
+    room = 1
+    assert isinstance(driven.searcher.suggest("b"), dict)
+    assert driven.searcher.suggest("c") is None
+    assert list(ledger.records) == ["t001"]
+    room = 2
+    assert isinstance(driven.searcher.suggest("d"), dict)
+    for ray_id, name in (("b", "t001"), ("d", "t002")):
+        driven.judge.ended(End(trial=name, state="diverged"))
+        driven.searcher.on_trial_complete(ray_id)
+    room = 0
+    assert driven.searcher.suggest("e") == Searcher.FINISHED, "nothing is left to wait with"

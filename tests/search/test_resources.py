@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from search.resources import Machine, Node, share, share_again
+from search.resources import Machine, Node, places, share, share_again
 from tests.support import refused
 
 
@@ -123,3 +123,17 @@ def test_words() -> None:
     cluster = replace(machine(8, 0, 8, 0), is_cluster=True)
     assert str(share(cluster, 20, None, None)) == "4 at a time, 4 threads each, more where nodes join"
     assert str(share(machine(1, 0), 20, None, None)) == "1 at a time, 1 thread each"
+
+
+def test_places_are_counted_as_nodes_come_and_go() -> None:
+    shares = share(machine(6, 0, 6, 0), 20, 4, None)
+    assert shares.cpus == 3
+    assert [places(Machine(()), shares), places(machine(6, 0), shares), places(machine(2, 0, 9, 0), shares)] == [
+        0,
+        2,
+        3,
+    ]
+    sixth = share(machine(1, 0), 20, 1, None)
+    assert places(machine(5, 0), replace(sixth, cpus=0.1666)) == 30
+    on_gpus = share(machine(16, 4), 20, None, 2)
+    assert places(machine(8, 0, 16, 2), on_gpus) == 4
