@@ -1,7 +1,7 @@
 """Searches beside each other: python -m benchmarks.best_by_epochs RUN RUN ... [--picture FILE]
 
 The best overall that each run had found after so many epochs of all its trials together, from its ledger. Runs of the
-same `--search` are taken together, such as those of several seeds. They must have had the same data, encoder and
+same search and space are taken together, such as those of several seeds. They must have had the same data, encoder and
 epochs: whatever else differs is what is compared.
 """
 
@@ -22,7 +22,7 @@ from benchmarks.common import check_picture
 from model.errors import UserError, reported
 from search.ledger import read_ledger
 from search.records import Report
-from search.run_folder import RunFolder, open_run
+from search.run_folder import RunFolder, RunInfo, open_run
 
 SAME = ("data_fingerprint", "encoder_fingerprint", "epochs", "epoch_examples")
 """What runs that are compared have in common."""
@@ -50,10 +50,16 @@ def main(argv: list[str] | None = None) -> None:
         check(runs)
         found: dict[str, list[np.ndarray]] = {}
         for run in runs:
-            found.setdefault(run.info().search, []).append(best_so_far(run))
+            found.setdefault(label(run.info()), []).append(best_so_far(run))
         print(as_markdown(found))
         if arguments.picture is not None:
             draw(found, arguments.picture)
+
+
+def label(info: RunInfo) -> str:
+    """What tells a search from others."""
+    several = f" for {', '.join(info.objectives)}" if len(info.objectives) > 1 else ""
+    return f"{info.search}{several}{'' if info.early_stopping else ' without early stopping'}, {Path(info.space).name}"
 
 
 def check(runs: Sequence[RunFolder]) -> None:

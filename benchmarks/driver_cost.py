@@ -86,7 +86,7 @@ def measure(arguments: Arguments, run: RunFolder) -> Cost:
     space, trials = load_space(arguments.space), max(arguments.counts)
     seconds, megabytes = [], []
     with on_disk(
-        run, arguments.search, space, problem_of(), epochs=1, trials=None, seed=0, early_stopping=True
+        run, arguments.search, space, problem_of(), epochs=1, trials=trials + AT_A_TIME, seed=0, early_stopping=True
     ) as parts:
         driver = Driver(parts)
         running: list[TrialRecord] = []

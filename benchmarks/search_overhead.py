@@ -92,7 +92,8 @@ def measure(arguments: Arguments, run: RunFolder) -> float:
         ) as parts,
     ):  # fmt: skip
         begun = time.perf_counter()
-        tuner.search(run, parts.ledger, parts.searcher, parts.judge, Sleeping, {}, shares, parts.halt)
+        if tuner.search(run, parts.ledger, parts.searcher, parts.judge, Sleeping, {}, shares, parts.halt) is not None:
+            raise KeyboardInterrupt
         return time.perf_counter() - begun
 
 

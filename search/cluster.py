@@ -28,6 +28,7 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # ledger and TensorBoard have it all
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # search.halt handles Ctrl-C
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # snapshots that nobody reads
+    "TUNE_MAX_PENDING_TRIALS_PG": "10000",  # else processes start one after the other where Tune has no limit
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # the ledger keeps them
 }
 """What Ray reads, here and, by inheritance, in the processes it starts."""
@@ -89,8 +90,9 @@ def connected(address: str) -> Iterator[Machine]:
 
 
 def room(shares: Shares) -> int:
-    """How many trials with these shares fit on the connected cluster, as it is now."""
-    return places(_machine_of(ray.nodes()), shares)
+    """How many trials with these shares may run on the connected cluster, as it is now."""
+    found = places(_machine_of(ray.nodes()), shares)
+    return found if shares.limit is None else min(found, shares.limit)
 
 
 def _machine_of(nodes: Iterable[Mapping[str, Any]]) -> Machine:

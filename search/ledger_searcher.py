@@ -49,7 +49,7 @@ class LedgerSearcher(Searcher, ABC):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """Ray's question for the next trial: its name, TrialConfig as a dictionary, seed and epochs."""
-        if self._halt.cause is not None:
+        if self._halt.stop_all():
             return Searcher.FINISHED  # Ray would wait minutes for a trial where none runs
         # Ray Tune itself could be left without a limit, but would start a new process for each trial then, since one
         # more than there is room for would always wait for a place of its own.

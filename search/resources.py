@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -57,7 +58,9 @@ class Shares:
     """What a trial asks Ray for."""
     gpus: float
     elastic: bool = False
-    """Whether there are more trials at a time where nodes join, and fewer where they leave."""
+    """Whether there are more trials at a time where nodes join, and fewer where they leave,"""
+    limit: int | None = None
+    """but never more than so many."""
 
     @property
     def device(self) -> str:
@@ -66,7 +69,7 @@ class Shares:
     def __str__(self) -> str:
         threads = _count(self.threads, "thread")
         each = f"{threads} and {self.gpus:.3g} GPU" if self.gpus else threads
-        more = ", more where nodes join" if self.elastic else ""
+        more = ", more where nodes join" if self.elastic and (self.limit or math.inf) > self.concurrent else ""
         return f"{self.concurrent} at a time, {each} each{more}"
 
 
@@ -79,8 +82,8 @@ def local_machine() -> Machine:
 
 def share(machine: Machine, trials: int | None, concurrent: int | None, trials_per_gpu: int | None) -> Shares:
     """All GPUs where there are any, `trials_per_gpu` (1) trials on each; else the cores, with at most `concurrent`
-    trials at a time: by default one for every four cores, but two where there are two cores to use. A cluster without
-    `concurrent` is elastic: a trial asks for so much, and as many run as find it."""
+    trials at a time: by default one for every four cores, but two where there are two cores to use. A cluster is
+    elastic: a trial asks for so much, and as many run as find it, up to `concurrent`."""
     if trials_per_gpu is not None and not machine.gpus:
         raise UserError(f"--trials-per-gpu {trials_per_gpu} has no effect: no GPU was found")
     per_gpu = (trials_per_gpu or 1) if machine.gpus else None
@@ -91,8 +94,7 @@ def share(machine: Machine, trials: int | None, concurrent: int | None, trials_p
     usual = room if per_gpu else min(room, max(2, machine.cores // 4))
     taken = min(concurrent or usual, trials or room)
     cpus = next(size for size in _sizes(nodes) if sum(node.slots(size, per_gpu) for node in nodes) >= taken)
-    elastic = machine.is_cluster and concurrent is None
-    if elastic:
+    if machine.is_cluster and concurrent is None:
         found = sum(node.slots(cpus, per_gpu) for node in nodes)
         taken = min(found, trials or found)
     return Shares(
@@ -100,7 +102,8 @@ def share(machine: Machine, trials: int | None, concurrent: int | None, trials_p
         threads=max(1, int(cpus)),
         cpus=_for_ray(cpus),
         gpus=_for_ray(Fraction(1, per_gpu)) if per_gpu else 0,
-        elastic=elastic,
+        elastic=machine.is_cluster,
+        limit=concurrent if machine.is_cluster else None,
     )
 
 

@@ -122,12 +122,13 @@ def resume(flags: Flags, console: Console, begun: float) -> int:
         concurrent = flags.concurrent or as_before[0]
         if flags.trials_per_gpu and not flags.concurrent:
             concurrent = None  # as many as that makes
-        shares = share(machine, info.trials, concurrent, per_gpu)
+        limit = flags.concurrent or (None if flags.trials_per_gpu else asked.concurrent_limit)
+        shares = replace(share(machine, info.trials, concurrent, per_gpu), limit=limit if machine.is_cluster else None)
         info = replace(
             info,
             computes_in=computes_in(info.precision, flags.address, shares),
             concurrent=shares.concurrent,
-            concurrent_limit=flags.concurrent or asked.concurrent_limit,
+            concurrent_limit=limit,
             threads=shares.threads,
             gpus_per_trial=shares.gpus,
             cache_gb=asked.cache_gb if flags.cache_gb is None else flags.cache_gb,

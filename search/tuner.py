@@ -47,7 +47,7 @@ def search(
             num_samples=-1,
             search_alg=searcher,
             scheduler=scheduler,
-            max_concurrent_trials=None if shares.elastic else shares.concurrent,
+            max_concurrent_trials=None if shares.elastic else shares.concurrent,  # the searcher sees to it
             reuse_actors=True,
             trial_name_creator=_trial_name,
             trial_dirname_creator=_trial_name,

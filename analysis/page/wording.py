@@ -199,7 +199,8 @@ def search_command(run: RunFolder, info: RunInfo) -> str:
         *(("--budget", info.budget) if info.budget else ()),
         *("--epochs", str(info.epochs), "--epoch-examples", str(info.epoch_examples)),
         *(() if info.early_stopping else ("--no-early-stopping",)),
-        *("--concurrent", str(info.concurrent), "--seed", str(info.seed), "--precision", info.precision),
+        *(("--concurrent", str(info.concurrent_limit)) if info.concurrent_limit else ()),
+        *("--seed", str(info.seed), "--precision", info.precision),
         *("--run", again(run).name),
     ]
     return f"{as_typed('python')} -m search.run {shlex.join(flags)}"

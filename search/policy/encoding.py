@@ -77,7 +77,10 @@ class Encoding:
                 for row, one in enumerate(drawn):
                     if name in one.params:
                         value = one.params[name]
-                        encoded[row, column + place[type(value), value]] = math.sqrt(0.5)
+                        found = place.get((type(value), value))
+                        if found is None:  # 1 for 1.0, say, as Optuna takes it in a point
+                            found = known.choices.index(value)
+                        encoded[row, column + found] = math.sqrt(0.5)
             else:
                 assert isinstance(known, Numeric)
                 values = np.array([one.params.get(name, math.nan) for one in drawn], dtype=np.float64)

@@ -35,9 +35,9 @@ def test_runs_of_a_search_are_taken_together_as_far_as_all_have_come(
     assert capsys.readouterr().out.splitlines() == [
         "| search | runs | best after 1 epochs | best after 2 epochs | best after 3 epochs | best after 4 epochs |",
         "|---|---|---|---|---|---|",
-        f"| {INFO.search} | 1 | 0.1000 | 0.5000 | 0.5000 | 0.6000 |",
-        "| tpe | 2 | 0.2000 (0.1000 to 0.3000) | 0.2500 (0.2000 to 0.3000) | 0.3000 (0.3000 to 0.3000) "
-        "| 0.6000 (0.4000 to 0.8000) |",
+        f"| {INFO.search}, {Path(INFO.space).name} | 1 | 0.1000 | 0.5000 | 0.5000 | 0.6000 |",
+        f"| tpe, {Path(INFO.space).name} | 2 | 0.2000 (0.1000 to 0.3000) | 0.2500 (0.2000 to 0.3000) "
+        "| 0.3000 (0.3000 to 0.3000) | 0.6000 (0.4000 to 0.8000) |",
     ]
     assert "<svg" in picture.read_text()
 

@@ -94,7 +94,8 @@ def test_a_cluster_is_filled(
     cluster = replace(machine(*nodes), is_cluster=True)
     shares = share(cluster, trials, None, per_gpu)
     assert (shares.concurrent, shares.threads, shares.elastic) == (*expected, True)
-    assert not share(cluster, trials, 1, per_gpu).elastic
+    limited = share(cluster, trials, 1, per_gpu)
+    assert (limited.concurrent, limited.elastic, limited.limit) == (1, True, 1)
 
 
 @pytest.mark.parametrize(

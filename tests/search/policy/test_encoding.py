@@ -80,3 +80,11 @@ def test_each_column_has_its_parameter() -> None:
     assert encoding.names == ["layers", "pooling", "rate"]
     assert encoding.owner.tolist() == [0, 0, 1, 1, 1, 1, 2, 2]
     assert encoding([made(space, rate=1e-2)]).shape == (1, 8)
+
+
+def test_true_is_not_1_but_1_is_as_good_as_1_0() -> None:
+    both, one = CategoricalDistribution([1, True]), CategoricalDistribution([0.5, 1.0])
+    drawn = [Drawn({"x": value}, {"x": both}) for value in (1, True)]
+    assert not np.array_equal(*Encoding(drawn)(drawn))
+    drawn = [Drawn({"x": value}, {"x": one}) for value in (1, 1.0)]
+    assert np.array_equal(*Encoding(drawn)(drawn))
