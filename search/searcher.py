@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 import numpy as np
 import optuna
-from optuna.distributions import distribution_to_json, json_to_distribution
+from optuna.distributions import distribution_to_json
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
@@ -29,6 +29,7 @@ from model.problem import Problem
 from search.halt import Halt
 from search.ledger import Ledger
 from search.ledger_searcher import LedgerSearcher
+from search.policy.encoding import Drawn
 from search.records import POINT, Suggested, TrialRecord
 from search.space import Space, quiet_optuna
 
@@ -117,7 +118,7 @@ class OptunaSearcher(LedgerSearcher):
             create_trial(
                 state=TrialState.RUNNING,
                 params=dict(record.params),
-                distributions={n: json_to_distribution(json.dumps(d)) for n, d in record.distributions.items()},
+                distributions=dict(Drawn.of(record).distributions),
             )
         )
         trial = optuna.Trial(self.study, self.study.get_trials(deepcopy=False)[-1]._trial_id)
