@@ -33,6 +33,7 @@ from rich.console import Console
 from rich.progress import Progress
 from tyro.conf import Positional, arg
 
+from benchmarks.between_trials import on_their_way
 from benchmarks.common import check_picture
 from benchmarks.driver import Driver, on_disk, report_on
 from benchmarks.learned_curves import Curve, LearnedCurves
@@ -42,7 +43,7 @@ from model.network.shape import read_config
 from model.problem import Problem
 from search.ledger import read_events
 from search.policy.encoding import Drawn
-from search.records import Decision, End, Event, History, Promoted, Report, Retry, Session, Suggested, TrialRecord
+from search.records import Event, History, Promoted, Report, Retry, Session, Suggested, TrialRecord
 from search.run_folder import RunFolder, RunInfo, newest_run, open_run
 from search.space import load_space
 
@@ -136,14 +137,13 @@ def _check(arguments: Arguments) -> None:
     check_picture(arguments.picture)
 
 
-def delays_of(events: Iterable[Event], concurrent: int) -> Delays:
+def delays_of(events: Sequence[Event], concurrent: int) -> Delays:
     """Medians of a run whose trials ran `concurrent` at a time; 0 for what it has none of."""
     setup = 0.0
-    processes, begins, heard = list[float](), list[float](), list[float]()
+    processes, begins = list[float](), list[float]()
     command = 0.0
     suggested: dict[str, tuple[float, list[float]]] = {}
     """When, and what the time to the first step is one of."""
-    told: dict[str, float] = {}
     begun, is_resumed = 0, False
     for event in events:
         match event:
@@ -151,7 +151,6 @@ def delays_of(events: Iterable[Event], concurrent: int) -> Delays:
                 command = event.time - event.setup_seconds
                 begun, is_resumed = 0, is_resumed or begun > 0
                 suggested.clear()
-                told.clear()
             case Suggested() | Promoted():
                 if not begun and not is_resumed:
                     setup = event.time - command
@@ -161,16 +160,12 @@ def delays_of(events: Iterable[Event], concurrent: int) -> Delays:
                 begun += 1
             case Retry():
                 suggested.pop(event.trial, None)
-            case Report():
-                if event.trial in suggested:
-                    since, group = suggested.pop(event.trial)
-                    group.append(event.time - event.seconds - since)
-                told[event.trial] = event.time
-            case Decision(rung=None) | End(state="completed") if event.trial in told:  # nothing was to be compared
-                heard.append(event.time - told.pop(event.trial))
+            case Report() if event.trial in suggested:
+                since, group = suggested.pop(event.trial)
+                group.append(event.time - event.seconds - since)
             case _:
                 pass
-    return Delays(setup, _median(processes or begins), _median(begins or processes), _median(heard))
+    return Delays(setup, _median(processes or begins), _median(begins or processes), _median(on_their_way(events)))
 
 
 def _median(values: Sequence[float]) -> float:
