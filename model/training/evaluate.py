@@ -21,7 +21,7 @@ BATCH_SIZE = 128
 """Examples at once: no gradients are kept, so larger than a training batch, and sorted by length."""
 
 
-TRAIN_SAMPLE = 512
+TRAIN_SAMPLE = 256
 """Training examples of a task that are evaluated after an epoch: enough to see overfitting, at little cost."""
 
 

@@ -28,6 +28,11 @@ Numeric = FloatDistribution | IntDistribution
 _float, _int = lru_cache(FloatDistribution), lru_cache(IntDistribution)
 
 
+@lru_cache(typed=True)  # True is not 1
+def _categorical(*choices: Any) -> CategoricalDistribution:
+    return CategoricalDistribution(choices)
+
+
 class Drawing(FixedTrial):
     """Draws what it is asked for at random, with `parent` near that configuration, and what is `fixed` as it is."""
 
@@ -64,7 +69,7 @@ class Drawing(FixedTrial):
         return self._asked(name, _int(low, high, log=log, step=step))
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return self._asked(name, CategoricalDistribution(choices))
+        return self._asked(name, _categorical(*choices))
 
     def _asked(self, name: str, distribution: BaseDistribution) -> Any:
         if name not in self._drawn:
