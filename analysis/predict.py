@@ -17,6 +17,7 @@ import tyro
 from rich.console import Console
 from rich.progress import Progress
 
+from analysis.winner.predictions import in_words
 from analysis.winner.predictor import Predictor, load_predictor
 from analysis.winner.sentences import Table, read_table
 from model.data.corpus import Corpus, Example, Split
@@ -25,7 +26,7 @@ from model.errors import UserError, reported
 from model.training.cores import usable_cores
 from model.training.evaluate import decide
 
-_SPLIT: Split = "student"
+_SPLIT: Split = "unlabelled"
 """What sentences without labels are."""
 
 
@@ -38,8 +39,8 @@ class Arguments:
     model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MODEL")]
     """The folder of a model or an ensemble, such as runs/NAME/refit/model."""
     file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
-    """Comma- or tab-separated text whose first line names the columns; a task reads `sentence`, or `sentence1` and
-    `sentence2`."""
+    """Comma- or tab-separated text whose first line names the columns: those that the task's train file has its
+    sentences in."""
     task: str | None = None
     """What to predict; need not be given where only one task fits the columns."""
     out: Path | None = None
@@ -91,7 +92,7 @@ def predict_table(predictor: Predictor, table: Table, task: Task) -> str:
     corpus = Corpus(str(table.path), (task,), {task.name: {_SPLIT: examples}})
     with _progress(task, predictor.batches(corpus, _SPLIT)) as advance:
         said = predictor.outputs(corpus, _SPLIT, advance)[task.name]
-    columns = {"predicted": _whole(decide(task, said)) if not isinstance(task.label, Number) else _shortest(said)}
+    columns = {"predicted": in_words(task, decide(task, said))}
     probabilities = said.reshape(len(said), -1).T
     columns |= {name: _shortest(row) for name, row in zip(_probability_columns(task), probabilities, strict=False)}
     return table.with_columns(columns)
@@ -99,17 +100,12 @@ def predict_table(predictor: Predictor, table: Table, task: Task) -> str:
 
 def _probability_columns(task: Task) -> list[str]:
     match task.label:
-        case Classes(count=count):
-            return [f"probability_{i}" for i in range(count)]
+        case Classes():
+            return [f"probability_{name}" for name in task.classes]
         case Binary():
-            return ["probability"]
+            return [f"probability_{task.label_names[1]}" if task.label_names else "probability"]
         case Number():
             return []
-
-
-def _whole(values: np.ndarray) -> list[str]:
-    """Class numbers, 0 and 1 as text; what is not a number stays that."""
-    return [f"{value:.0f}" for value in values]
 
 
 def _shortest(values: np.ndarray) -> list[str]:

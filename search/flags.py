@@ -29,9 +29,12 @@ class Flags:
     space: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: spaces/full.py)")] = None
     """Python file that says what may vary: space(trial, problem) -> TrialConfig."""
     data: Annotated[
-        str | None, arg(metavar="FOLDER", help_behavior_hint="(default: data/ where it holds them, else demo)")
+        str | None,
+        arg(metavar="FOLDER", help_behavior_hint="(default: data/ where it holds them, else demo; that of --tasks)"),
     ] = None
-    """Folder with the CS224N files, or 'demo', the built-in corpus."""
+    """Folder with the CS224N files, or 'demo', the built-in corpus; with --tasks the folder that their files lie in."""
+    tasks: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: the three of CS224N)")] = None
+    """TOML file with your own tasks: columns, labels, metric and files of each."""
     encoder: Annotated[
         str | None, arg(metavar="NAME", help_behavior_hint="(default: bert-base-uncased; demo with the demo data)")
     ] = None
@@ -113,6 +116,8 @@ def check_flags(flags: Flags) -> None:
         raise UserError(f"--cache-gb {flags.cache_gb}: allowed is a number from 0")
     if not 0 <= flags.seed < 2**32:
         raise UserError(f"--seed {flags.seed}: allowed is a whole number from 0 to {2**32 - 1}")
+    if flags.tasks is not None and flags.data == "demo":
+        raise UserError("--data demo has tasks of its own; leave out --tasks, or give a folder")
     Budget.parse(flags.budget)
     if flags.search == "one-epoch":
         if flags.budget and not flags.trials:

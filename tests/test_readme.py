@@ -26,12 +26,13 @@ def test_its_space_is_a_space(tmp_path: Path, corpus: Corpus, encoder: Encoder) 
     end = next(i for i, line in enumerate(lines) if line and not line.startswith("    "))
     path = tmp_path / "readme.py"
     path.write_text(textwrap.dedent("\n".join(lines[:end])))
-    assert set(check_space(load_space(path), Problem.of(corpus, encoder.shape))) == {
+    problem = Problem.of(corpus, encoder.shape)
+    assert set(check_space(load_space(path, problem), problem)) == {
         "pair_encoding",
         "freeze_depth",
         "learning_rate",
     }
-    assert load_space(path).points.keys() == {"usual"}
+    assert load_space(path, problem).points.keys() == {"usual"}
 
 
 @pytest.mark.parametrize(

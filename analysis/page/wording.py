@@ -149,6 +149,7 @@ def facts(info: RunInfo, records: Sequence[TrialRecord], seconds: float) -> list
         ("trials", states(records)),
         ("retries", str(sum(len(record.retries) for record in records) or "none")),
         ("space", info.space),
+        *((("tasks", info.tasks_file),) if info.tasks_file else ()),
         ("data", f"{info.data} (fingerprint {info.data_fingerprint})"),
         ("dev", ", ".join(f"{task} {size}" for task, size in info.dev_size.items()) + " examples"),
         ("dev rows in train", ", ".join(f"{task} {count}" for task, count in leaks.items()) or "none"),
@@ -190,7 +191,8 @@ def again(run: RunFolder) -> RunFolder:
 def search_command(run: RunFolder, info: RunInfo) -> str:
     """What to type for the same search again."""
     flags = [
-        *("--space", str(run.space), "--data", info.data, "--encoder", info.pretrained_from or info.encoder),
+        *("--space", str(run.space), *(("--tasks", info.tasks_file) if info.tasks_file else ()), "--data", info.data),
+        *("--encoder", info.pretrained_from or info.encoder),
         *(("--pretrain-epochs", str(info.pretrain_epochs)) if info.pretrain_epochs else ()),
         *(("--skip-bad-rows",) if info.skipped_rows else ()),
         *("--search", info.search),

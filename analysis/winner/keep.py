@@ -43,7 +43,7 @@ class Combination:
 
     @cached_property
     def outputs(self) -> Outputs:
-        """What it says of dev, test and student."""
+        """What it says of dev, test and unlabelled."""
         if self.kind == "soup":
             return self.trained.ask(self.model())
         said = {name: self.trained.outputs(self.records[name]) for name in self.names}

@@ -11,7 +11,7 @@ import torch
 
 from analysis.winner.ensemble import Counts, combined
 from model.data.corpus import Corpus, Split
-from model.data.tasks import CS224N, Task
+from model.data.tasks import Task
 from model.data.tokens import tokenize
 from model.errors import UserError
 from model.network.multitask import MultitaskBert
@@ -71,18 +71,20 @@ def load_predictor(folder: Path, device: torch.device) -> Predictor:
     counts = read_ensemble(folder)
     if counts is None:
         alone = _load(folder, device)
-        return Predictor(
-            tuple(task for task in CS224N if task.name in alone.model.config.tasks),
-            {folder.name: alone},
-            {task: {folder.name: 1} for task in alone.model.config.tasks},
-        )
+        tasks = alone.model.tasks
+        return Predictor(tasks, {folder.name: alone}, {task.name: {folder.name: 1} for task in tasks})
     names = dict.fromkeys(name for of_task in counts.values() for name in of_task)
     members = {name: _load(member_folder(folder, name), device) for name in names}
+    first = next(iter(members))
+    tasks = members[first].model.tasks
     for name, member in members.items():
-        if set(member.model.config.tasks) != set(counts):
-            own, known = ", ".join(member.model.config.tasks), ", ".join(counts)
+        names = [task.name for task in member.model.tasks]
+        if set(names) != set(counts):
+            own, known = ", ".join(names), ", ".join(counts)
             raise UserError(f"{folder}: the member {name} is of the tasks {own}; the ensemble is of {known}")
-    return Predictor(tuple(task for task in CS224N if task.name in counts), members, counts)
+        if member.model.tasks != tasks:
+            raise UserError(f"{folder}: the tasks of the member {name} are not described as those of {first}")
+    return Predictor(tasks, members, counts)
 
 
 def _load(path: Path, device: torch.device) -> Member:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from model.data.corpus import read_corpus
-from model.data.tasks import CS224N
+from model.data.tasks import CS224N, CS224N_SOURCES
 from model.errors import UserError
 from model.network.multitask import MultitaskBert
 from model.network.pretrained import read_encoder, write_encoder
@@ -129,9 +129,9 @@ def test_a_model_whose_heads_are_a_pickle(tmp_path, bomb, config, encoder):
 
 
 def test_a_data_file_that_is_a_pickle(tmp_path, bomb):
-    for task in CS224N:
-        for split in ("train", "dev"):
-            (tmp_path / f"{task.file_stem}-{split}.csv").write_bytes(bomb)
+    for source in CS224N_SOURCES:
+        for file in (source.train, source.dev):
+            (tmp_path / str(file)).write_bytes(bomb)
     with pytest.raises(UserError, match=r"ids-sst-train\.csv:\d+: "):
         read_corpus(str(tmp_path))
 

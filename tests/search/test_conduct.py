@@ -26,6 +26,7 @@ from tests.search.events import TASKS, report, suggested
 from tests.search.scripted import ERROR
 from tests.search.test_run_folder import INFO
 from tests.search.test_space import GOOD
+from tests.support import PROBLEM
 
 ASKED = dataclasses.replace(INFO, tasks=list(TASKS))
 
@@ -153,7 +154,7 @@ def asked_for(
 ) -> list[str]:
     """What trials Ray would be given first, two at a time, by a driver that takes up what the ledger has."""
     (folder / "space.py").write_text(GOOD)
-    space = load_space(folder / "space.py")
+    space = load_space(folder / "space.py", PROBLEM)
     begun: list[str] = []
 
     def strategy(ledger: Ledger, halt: Halt) -> Strategy:

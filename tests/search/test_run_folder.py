@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from model.data.tasks import CS224N_SOURCES
 from search.ledger import Ledger
 from search.run_folder import (
     RunFolder,
@@ -36,7 +37,8 @@ INFO = RunInfo(
     encoder_fingerprint="e",
     pretrain_epochs=0,
     pretrained_from=None,
-    tasks=["sentiment"],
+    tasks_file=None,
+    sources=CS224N_SOURCES[:1],
     dev_size={"sentiment": 24},
     chance={"sentiment": 0.25},
     trials=3,

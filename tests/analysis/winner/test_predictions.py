@@ -21,11 +21,11 @@ def numbers(*values: float) -> dict[str, np.ndarray]:
 
 
 def test_files_are_in_the_courses_format(tmp_path: Path) -> None:
-    corpus = corpus_of({"dev": ["a1", "b2"], "test": ["c3"], "student": ["d4"]})
+    corpus = corpus_of({"dev": ["a1", "b2"], "test": ["c3"], "unlabelled": ["d4"]})
     predicted: dict[Split, dict[str, np.ndarray]] = {
         "dev": numbers(1, 0) | {"similarity": np.array([2.5, 4.75], dtype=np.float32)},
         "test": numbers(0),
-        "student": numbers(1),
+        "unlabelled": numbers(1),
     }
     write_predictions(tmp_path, corpus, predicted)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
@@ -39,6 +39,6 @@ def test_files_are_in_the_courses_format(tmp_path: Path) -> None:
 
 
 def test_without_a_student_file_test_is_the_labelled_one(tmp_path: Path) -> None:
-    corpus = corpus_of({"dev": [], "test": ["c3"], "student": []})
-    write_predictions(tmp_path, corpus, {"dev": numbers(), "test": numbers(4), "student": numbers()})
+    corpus = corpus_of({"dev": [], "test": ["c3"], "unlabelled": []})
+    write_predictions(tmp_path, corpus, {"dev": numbers(), "test": numbers(4), "unlabelled": numbers()})
     assert (tmp_path / "sst-test-output.csv").read_text() == "id \t Predicted_Sentiment \nc3 , 4 \n"

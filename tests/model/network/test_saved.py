@@ -23,7 +23,7 @@ from model.network.saved import (
 from model.training.evaluate import outputs
 from tests.support import refused, states, tiny_config, tiny_encoder
 
-WHOLE = "a model folder has config.json, evaluation.json, heads.safetensors and encoder/ or encoders/"
+WHOLE = "a model folder has config.json, tasks.json, evaluation.json, heads.safetensors and encoder/ or encoders/"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def read(folder):
     read_precision(folder)
 
 
-@pytest.mark.parametrize("file", ["config.json", "evaluation.json", "heads.safetensors"])
+@pytest.mark.parametrize("file", ["config.json", "tasks.json", "evaluation.json", "heads.safetensors"])
 def test_a_file_that_is_missing(folder, file):
     (folder / file).unlink()
     with refused(f"{folder / file}: no such file; {WHOLE}"):
@@ -97,7 +97,7 @@ def changed(path, change):
     path.write_text(json.dumps(values))
 
 
-@pytest.mark.parametrize("file", ["config.json", "evaluation.json"])
+@pytest.mark.parametrize("file", ["config.json", "tasks.json", "evaluation.json"])
 def test_a_file_that_is_torn(folder, file):
     (folder / file).write_text((folder / file).read_text()[:9])
     with pytest.raises(UserError, match=rf"{file}: not JSON \("):
@@ -125,13 +125,45 @@ def test_weights_that_are_torn(folder, file):
         ),
         (
             lambda values: values["tasks"].update({"../x": values["tasks"]["sentiment"]}),
-            "there is no task '../x'; allowed are sentiment, paraphrase, similarity",
+            "it is of the tasks sentiment, paraphrase, similarity, ../x; tasks.json beside it is of sentiment, "
+            "paraphrase, similarity",
         ),
     ],
 )
 def test_a_configuration_of_something_else(folder, change, message):
     changed(folder / "config.json", change)
     with refused(f"{folder / 'config.json'}: {message}"):
+        read_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda values: values.pop("tasks"), "tasks is None; allowed is a list of objects"),
+        (lambda values: values.update(tasks=["sentiment"]), "tasks is ['sentiment']; allowed is a list of objects"),
+        (lambda values: values.update(tasks=[]), "not a model's tasks: there is no task; allowed are one or more"),
+        (
+            lambda values: values["tasks"][1].update(name="sentiment"),
+            "not a model's tasks: two tasks are called 'sentiment'",
+        ),
+        (
+            lambda values: values["tasks"][0].update(name="../x"),
+            "not a model's tasks: name is '../x'; allowed are up to 40 letters, digits, '_' and '-', a letter first",
+        ),
+        (
+            lambda values: values["tasks"][0].update(files="a.csv"),
+            "not a model's tasks: a task has no 'files'; allowed are name, sentences, label, label_kind, classes, "
+            "labels, range, metric",
+        ),
+        (
+            lambda values: values["tasks"][2].pop("range"),
+            "not a model's tasks: range is missing; allowed is two numbers, the lowest label and the highest one",
+        ),
+    ],
+)
+def test_tasks_of_something_else(folder, change, message):
+    changed(folder / "tasks.json", change)
+    with refused(f"{folder / 'tasks.json'}: {message}"):
         read_model(folder)
 
 
@@ -229,10 +261,6 @@ def test_what_is_no_model(tmp_path):
         ({}, ": members is None; allowed is an object of tasks"),
         ({"members": {}}, ": members is {}; allowed is an object of tasks"),
         ({"members": ["a"]}, ": members is ['a']; allowed is an object of tasks"),
-        (
-            {"members": {"mood": {"a": 1}}},
-            ": there is no task 'mood'; allowed are sentiment, paraphrase, similarity",
-        ),
         (
             {"members": {"sentiment": {}}},
             ": sentiment has {}; allowed is an object of members and whole numbers from 1",

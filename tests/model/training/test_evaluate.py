@@ -113,9 +113,9 @@ def test_a_split_without_examples_has_no_predictions(model, tokens):
     nothing = tokens.splits["sentiment"]["dev"]
     sentences = tuple(type(r)(r.ids[:0], r.starts[:1]) for r in nothing.sentences)
     nothing = type(nothing)(sentences, nothing.labels[:0], nothing.in_train[:0])
-    empty = type(tokens)(**vars(tokens) | {"tasks": CS224N[:1], "splits": {"sentiment": {"student": nothing}}})
-    assert evaluate.predict(model, empty, "student", "fp32")["sentiment"].shape == (0,)
-    assert evaluate.outputs(model, empty, "student", "fp32")["sentiment"].shape == (0, 5)
+    empty = type(tokens)(**vars(tokens) | {"tasks": CS224N[:1], "splits": {"sentiment": {"unlabelled": nothing}}})
+    assert evaluate.predict(model, empty, "unlabelled", "fp32")["sentiment"].shape == (0,)
+    assert evaluate.outputs(model, empty, "unlabelled", "fp32")["sentiment"].shape == (0, 5)
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=30))
