@@ -84,7 +84,7 @@ def _metadata(card: ModelCard) -> str:
         model_name=card.run,
         eval_results=[
             EvalResult(
-                task_type="sentence-similarity" if isinstance(task.label, Number) else "text-classification",
+                task_type="sentence-similarity" if task.is_pair and task.kind == "number" else "text-classification",
                 task_name=task.name,
                 dataset_type=_short(card.data),
                 dataset_name=f"{_short(card.data)}, {task.name}",

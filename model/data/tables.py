@@ -3,8 +3,24 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
+OF_MODULES = frozenset(
+    """
+    T_destination add_module apply bfloat16 buffers call_super_init children clear compile copy cpu cuda double
+    dump_patches eval extra_repr float forward fromkeys get get_buffer get_extra_state get_parameter get_submodule
+    half ipu items keys load_state_dict modules mtia named_buffers named_children named_modules named_parameters
+    parameters pop popitem register_backward_hook register_buffer register_forward_hook register_forward_pre_hook
+    register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook
+    register_load_state_dict_pre_hook register_module register_parameter register_state_dict_post_hook
+    register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule setdefault share_memory state_dict
+    to to_empty train training type update values xpu zero_grad
+    """.split()  # noqa: SIM905 - a list would have a line for each
+)
+"""Attributes of the torch modules that hold a part of the model for each task: no part can be called so."""
 
 
 class TaskError(ValueError):
@@ -60,6 +76,18 @@ def choice(values: Mapping[str, Any], key: str, choices: Sequence[Any], why: str
     if found not in choices:
         raise TaskError(key, f"{key} is {found!r}; allowed is one of {allowed}")
     return found
+
+
+def task_name(values: Mapping[str, Any]) -> str:
+    """What a task is called, which parameters, files and parts of models are called after."""
+    name = text(values, "name")
+    if not NAME.fullmatch(name):
+        raise TaskError("name", f"name is {name!r}; allowed are up to 40 letters, digits, '_' and '-', a letter first")
+    if name == "overall":
+        raise TaskError("name", f"name is {name!r}, which is what the mean of all tasks is called; give it another")
+    if name in OF_MODULES:
+        raise TaskError("name", f"name is {name!r}, which means something to torch's modules; give it another")
+    return name
 
 
 def listed(choices: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from model.data.tables import TaskError
 from model.data.tasks import Source, check_names, source_of
 from model.errors import UserError
 
-_AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
+_PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 
 def read_task_file(path: Path) -> tuple[Source, ...]:
@@ -44,9 +44,9 @@ def _parsed(path: Path, text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         message = str(error)
-        found = _AT_LINE.search(message)
-        line = int(found[1]) if found else len(text.splitlines()) or 1  # else it is at the end
-        raise UserError(f"{path}:{line}: not TOML ({message[: found.start()] if found else message})") from None
+        found = _PLACE.search(message)
+        line = found[1] if found and found[1] else len(text.splitlines())
+        raise UserError(f"{path}:{line}: not TOML ({_PLACE.sub('', message)})") from None
     except RecursionError:
         raise UserError(f"{path}: not TOML (nested too deeply)") from None
 

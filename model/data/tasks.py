@@ -7,14 +7,13 @@ trained model's weights.
 from __future__ import annotations
 
 import math
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from model.data.tables import TaskError, check_keys, choice, listed, needed, optional_text, text, texts
+from model.data.tables import TaskError, check_keys, choice, listed, needed, optional_text, task_name, text, texts
 
 Metric = Literal["accuracy", "macro_f1", "matthews", "pearson", "spearman"]
 LabelKind = Literal["classes", "binary", "number"]
@@ -39,9 +38,6 @@ DEFAULT_SHARE = 0.1
 """Of train that is cut off as dev or as test where there is no file of it."""
 MOST_SHARE = 0.5
 MOST_CLASSES = 1000
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
-_TAKEN = ("overall",)
-"""What stands beside the tasks' names in tables and curves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,11 +216,7 @@ def check_names(tasks: Sequence[Task]) -> None:
 
 
 def _task_of(values: Mapping[str, Any]) -> Task:
-    name = text(values, "name")
-    if not _NAME.fullmatch(name):
-        raise TaskError("name", f"name is {name!r}; allowed are up to 40 letters, digits, '_' and '-', a letter first")
-    if name in _TAKEN:
-        raise TaskError("name", f"name is {name!r}, which is what the mean of all tasks is called; give it another")
+    name = task_name(values)
     columns = texts(values, "sentences")
     if len(columns) not in (1, 2) or len(set(columns)) < len(columns):
         raise TaskError("sentences", f"sentences is {list(columns)}; allowed are one column or two different ones")

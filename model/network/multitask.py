@@ -20,7 +20,6 @@ from model.data.batches import Batch
 from model.data.tasks import Classes, Task
 from model.network.adapters import Adapters
 from model.network.bert import Bert, pool
-from model.network.by_task import ModulesByTask, ParametersByTask
 from model.network.heads import HeadOutput, TaskHead, cosine, hidden_layers, pair_features, pair_width
 from model.network.layer_drop import LayerDrop, remaining_layers
 from model.network.packing import Packing
@@ -62,7 +61,7 @@ class MultitaskBert(nn.Module):
         self.heads, self.fusions = _build_heads(config, tasks, self._outputs, representation, head.width or width)
         self.branches = _build_branches(self.bert, config.encoder, tasks)
         self.adapters = _build_adapters(config.encoder, tasks, encoder.shape)
-        self.log_variances = ParametersByTask(
+        self.log_variances = nn.ParameterDict(
             {task.name: torch.zeros(()) for task in tasks}
             if config.optimization.task_weighting == "uncertainty"
             else {}
@@ -214,24 +213,24 @@ def _build_bert(config: EncoderConfig, encoder: Encoder) -> Bert:
     return bert
 
 
-def _build_branches(bert: Bert, config: EncoderConfig, tasks: Iterable[Task]) -> ModulesByTask:
+def _build_branches(bert: Bert, config: EncoderConfig, tasks: Iterable[Task]) -> nn.ModuleDict:
     """Moves the top layers of `bert` into a branch for each task, all equal at the start."""
     if config.branch_layers == 0:
-        return ModulesByTask()
+        return nn.ModuleDict()
     shared = len(bert.layers) - config.branch_layers
     top = Branch(nn.ModuleList(bert.layers[shared:]), bert.pooler)
-    branches = ModulesByTask({task.name: copy.deepcopy(top) for task in tasks})
+    branches = nn.ModuleDict({task.name: copy.deepcopy(top) for task in tasks})
     del bert.layers[shared:]
     bert.pooler.requires_grad_(False)
     return branches
 
 
-def _build_adapters(config: EncoderConfig, tasks: Iterable[Task], shape: BertShape) -> ModulesByTask:
+def _build_adapters(config: EncoderConfig, tasks: Iterable[Task], shape: BertShape) -> nn.ModuleDict:
     adapter = config.adapter
     if adapter is None:
-        return ModulesByTask()
+        return nn.ModuleDict()
     lowest = 0 if adapter.layers == "all" else config.freeze_depth
-    return ModulesByTask(
+    return nn.ModuleDict(
         {
             name: Adapters(
                 shape,
@@ -248,12 +247,12 @@ def _build_adapters(config: EncoderConfig, tasks: Iterable[Task], shape: BertSha
 
 def _build_heads(
     config: TrialConfig, tasks: Iterable[Task], outputs: dict[str, int], representation: int, width: int
-) -> tuple[ModulesByTask, ModulesByTask]:
+) -> tuple[nn.ModuleDict, nn.ModuleDict]:
     """Heads, and what takes in the signals from upstream, both by the name of each task that has them.
 
     `representation` is the width of what they read, `width` that of their hidden layers.
     """
-    heads, fusions = ModulesByTask(), ModulesByTask()
+    heads, fusions = nn.ModuleDict(), nn.ModuleDict()
     for task in tasks:
         part = config.tasks[task.name]
         if part.cosine == "alone":
