@@ -1,4 +1,12 @@
-"""Predictions of a trained model for sentences in a file: python -m analysis.predict MODEL FILE [--task NAME]"""
+"""Predictions of a trained model for sentences in a file: python -m analysis.predict MODEL FILE [--task NAME]
+
+The same in Python:
+
+    from analysis.predict import load
+
+    model = load("runs/mine/refit/model")
+    model.predict(["A fine film.", "Never again."], task="sentiment")  # [3, 0]
+"""
 
 from __future__ import annotations
 
@@ -20,14 +28,10 @@ from rich.progress import Progress
 from analysis.winner.predictions import in_words
 from analysis.winner.predictor import Predictor, load_predictor
 from analysis.winner.sentences import Table, read_table
-from model.data.corpus import Corpus, Example, Split
 from model.data.tasks import Binary, Classes, Number, Task
 from model.errors import UserError, reported
 from model.training.cores import usable_cores
 from model.training.evaluate import decide
-
-_SPLIT: Split = "unlabelled"
-"""What sentences without labels are."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +59,15 @@ def main(argv: list[str] | None = None) -> None:
         _check_out(arguments)
         table = read_table(arguments.file)
         torch.set_num_threads(usable_cores())
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        predictor = load_predictor(arguments.model, device)
+        predictor = load(arguments.model)
         task = choose_task(predictor.tasks, table, arguments.task)
         _write(predict_table(predictor, table, task), arguments.out)
+
+
+def load(folder: str | Path, device: str | None = None) -> Predictor:
+    """The model in a folder, or the ensemble, on the GPU where there is one unless `device` says otherwise. Raises
+    UserError where there is none, or not a whole one."""
+    return load_predictor(Path(folder), torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
 
 
 def choose_task(tasks: Sequence[Task], table: Table, asked: str | None) -> Task:
@@ -86,12 +95,9 @@ def choose_task(tasks: Sequence[Task], table: Table, asked: str | None) -> Task:
 def predict_table(predictor: Predictor, table: Table, task: Task) -> str:
     """`table` as text, with what `predictor` says of `task` in more columns."""
     table.check_free(["predicted", *_probability_columns(task)])
-    examples = [
-        Example(str(line), sentences, None) for line, sentences in zip(table.lines, table.sentences(task), strict=True)
-    ]
-    corpus = Corpus(str(table.path), (task,), {task.name: {_SPLIT: examples}})
-    with _progress(task, predictor.batches(corpus, _SPLIT)) as advance:
-        said = predictor.outputs(corpus, _SPLIT, advance)[task.name]
+    sentences = table.sentences(task)
+    with _progress(task, predictor.batches_of(task, sentences)) as advance:
+        said = predictor.said_of(task, sentences, advance)
     columns = {"predicted": in_words(task, decide(task, said))}
     probabilities = said.reshape(len(said), -1).T
     columns |= {name: _shortest(row) for name, row in zip(_probability_columns(task), probabilities, strict=False)}

@@ -154,7 +154,7 @@ class RunFolder:
             )
         try:
             return RunInfo(**{**values, "sources": sources_of(values["sources"])})
-        except (TaskError, TypeError, AttributeError) as error:
+        except TaskError as error:
             raise UserError(f"{path}: sources: {error}") from None
 
     def write_info(self, info: RunInfo) -> None:

@@ -32,6 +32,16 @@ class TaskError(ValueError):
         """Where: None where something is missing."""
 
 
+def tables(found: object) -> list[Mapping[str, Any]]:
+    """A list of tables, in what was read."""
+    if not isinstance(found, list):
+        raise TaskError(None, f"tasks are {found!r}; allowed is a list of tables")
+    for table in found:
+        if not isinstance(table, Mapping):
+            raise TaskError(None, f"a task is {table!r}; allowed is a table")
+    return found
+
+
 def check_keys(values: Mapping[str, Any], allowed: Sequence[str]) -> None:
     """Refuses a key that is none of `allowed`, and names the nearest one."""
     for key in values:

@@ -13,7 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from model.data.tables import TaskError, check_keys, choice, listed, needed, optional_text, task_name, text, texts
+from model.data.tables import (
+    TaskError,
+    check_keys,
+    choice,
+    listed,
+    needed,
+    optional_text,
+    tables,
+    task_name,
+    text,
+    texts,
+)
 
 Metric = Literal["accuracy", "macro_f1", "matthews", "pearson", "spearman"]
 LabelKind = Literal["classes", "binary", "number"]
@@ -200,9 +211,18 @@ def format_of(source: Source, key: FileKey) -> Format:
     return source.format or Path(file).suffix.lower().removeprefix(".")  # type: ignore[return-value]  # was checked
 
 
-def sources_of(tables: Sequence[Mapping[str, Any]]) -> tuple[Source, ...]:
-    """`source_of` each of several tables."""
-    return tuple(map(source_of, tables))
+def sources_of(found: object) -> tuple[Source, ...]:
+    """`source_of` each of a list of tables. Raises TaskError where it is none."""
+    sources = tuple(source_of(table) for table in tables(found))
+    check_names([source.task for source in sources])
+    return sources
+
+
+def tasks_of(found: object) -> tuple[Task, ...]:
+    """`task_of` each of a list of tables. Raises TaskError where it is none."""
+    tasks = tuple(task_of(table) for table in tables(found))
+    check_names(tasks)
+    return tasks
 
 
 def check_names(tasks: Sequence[Task]) -> None:

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from model.config import TrialConfig
 from model.data.tables import TaskError
-from model.data.tasks import Task, check_names, task_of
+from model.data.tasks import Task, tasks_of
 from model.errors import UserError
 from model.network.multitask import MultitaskBert, without_removed_layers
 from model.network.pretrained import Encoder, read_encoder, read_tensors, write_encoder
@@ -153,15 +153,10 @@ def _read_config(path: Path) -> TrialConfig:
 
 
 def _read_tasks(path: Path) -> tuple[Task, ...]:
-    tables = _read_json(path).get("tasks")
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise UserError(f"{path}: tasks is {shown(tables)}; allowed is a list of objects")
     try:
-        tasks = tuple(task_of(table) for table in tables)
-        check_names(tasks)
+        return tasks_of(_read_json(path).get("tasks"))
     except TaskError as error:
         raise UserError(f"{path}: not a model's tasks: {error}") from None
-    return tasks
 
 
 def _read_encoder(path: Path, config: TrialConfig, tasks: tuple[Task, ...]) -> Encoder:

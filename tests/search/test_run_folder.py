@@ -228,6 +228,25 @@ def test_a_run_is_found_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest
     assert run.path.is_absolute(), "Ray's processes have directories of their own"
 
 
+@pytest.mark.parametrize(
+    ("sources", "message"),
+    [
+        ([{**CS224N_SOURCES[0].to_dict(), "metric": "f1"}], "metric is 'f1'; allowed is one of accuracy, macro_f1, "
+         "matthews for label_kind = 'classes'"),
+        ([3], "a task is 3; allowed is a table"),
+        ("sentiment", "tasks are 'sentiment'; allowed is a list of tables"),
+    ],
+)  # fmt: skip
+def test_tasks_of_a_run_are_checked(tmp_path: Path, sources: object, message: str) -> None:
+    run = create_run(tmp_path, "run", INFO, "")
+    path = run.path / "run.json"
+    assert run.info().sources == INFO.sources
+    assert run.info().tasks == ["sentiment"]
+    path.write_text(json.dumps({**json.loads(path.read_text()), "sources": sources}))
+    with refused(f"{path}: sources: {message}"):
+        run.info()
+
+
 def test_a_run_of_another_version_says_so(tmp_path: Path) -> None:
     run = create_run(tmp_path, "run", INFO, "")
     path = run.path / "run.json"

@@ -139,8 +139,11 @@ def test_a_configuration_of_something_else(folder, change, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda values: values.pop("tasks"), "tasks is None; allowed is a list of objects"),
-        (lambda values: values.update(tasks=["sentiment"]), "tasks is ['sentiment']; allowed is a list of objects"),
+        (lambda values: values.pop("tasks"), "not a model's tasks: tasks are None; allowed is a list of tables"),
+        (
+            lambda values: values.update(tasks=["sentiment"]),
+            "not a model's tasks: a task is 'sentiment'; allowed is a table",
+        ),
         (lambda values: values.update(tasks=[]), "not a model's tasks: there is no task; allowed are one or more"),
         (
             lambda values: values["tasks"][1].update(name="sentiment"),
