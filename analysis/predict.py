@@ -96,6 +96,8 @@ def predict_table(predictor: Predictor, table: Table, task: Task) -> str:
     """`table` as text, with what `predictor` says of `task` in more columns."""
     table.check_free(["predicted", *_probability_columns(task)])
     sentences = table.sentences(task)
+    for line in predictor.cut(task, sentences):
+        print(f"note: {line}", file=sys.stderr)
     with _progress(task, predictor.batches_of(task, sentences)) as advance:
         said = predictor.said_of(task, sentences, advance)
     columns = {"predicted": in_words(task, decide(task, said))}

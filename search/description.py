@@ -45,6 +45,7 @@ def describe_run(flags: Flags, inputs: Inputs, encoder: Encoder, shares: Shares)
         dev_rows_in_train={task: len(leak.rows) for task, leak in inputs.leaks.items()},
         encoder=lasting_name(encoder.name),
         encoder_fingerprint=encoder.fingerprint(),
+        max_tokens=inputs.max_tokens,
         pretrain_epochs=flags.pretrain_epochs,
         pretrained_from=None,
         tasks_file=None if flags.tasks is None else str(flags.tasks.resolve()),

@@ -39,6 +39,10 @@ class Flags:
         str | None, arg(metavar="NAME", help_behavior_hint="(default: bert-base-uncased; demo with the demo data)")
     ] = None
     """Pretrained BERT: a Hugging Face id, a folder in its layout, or 'demo', the built-in one."""
+    max_tokens: Annotated[
+        int | None, arg(metavar="INT", help_behavior_hint="(default: as many as the encoder takes)")
+    ] = None
+    """Tokens of a sequence beyond which texts are cut: fewer are faster to train on."""
     skip_bad_rows: bool = False
     """Leave out rows of the data that can't be read, and count them; without it, the first one is an error."""
     strict: bool = False
@@ -106,7 +110,7 @@ _MAY_CHANGE = ("resume", "trials", "budget", "concurrent", "trials_per_gpu", "ad
 
 def check_flags(flags: Flags) -> None:
     """Raises UserError for the first flag out of its range, or without effect."""
-    for name in ("trials", "epochs", "epoch_examples", "concurrent", "trials_per_gpu", "dry_run"):
+    for name in ("trials", "epochs", "epoch_examples", "concurrent", "trials_per_gpu", "max_tokens", "dry_run"):
         value = getattr(flags, name)
         if isinstance(value, int) and value < 1:
             raise UserError(f"{_typed(name)} {value}: allowed is a whole number from 1{_OR_AUTO.get(name, '')}")

@@ -12,7 +12,7 @@ from model.data.corpus import Corpus, holds_cs224n, read_corpus
 from model.data.task_file import read_task_file
 from model.data.tasks import CS224N_SOURCES, Source
 from model.errors import UserError
-from model.network.shape import read_config
+from model.network.shape import LEAST_TOKENS, read_config
 from model.problem import Problem
 from search.flags import Flags
 from search.run_folder import RunFolder, RunInfo
@@ -33,6 +33,8 @@ class Inputs:
     leaks: Mapping[str, Contaminated]
     """By task, the dev rows that stand in train."""
     encoder_name: str
+    max_tokens: int
+    """Of a sequence, beyond which texts are cut."""
     problem: Problem
 
     def read_encoder(self) -> Encoder:
@@ -50,10 +52,15 @@ def given(flags: Flags) -> Inputs:
     if flags.strict and describe(leaks, "dev"):
         raise UserError("\n".join(["--strict: the same sentences stand in two splits", *describe(leaks, "dev")]))
     encoder_name = flags.encoder or ("demo" if corpus.name == "demo" else "bert-base-uncased")
-    problem = Problem.of(corpus, read_config(encoder_name)[1])
+    shape = read_config(encoder_name)[1]
+    most, max_tokens = shape.max_positions, flags.max_tokens or shape.max_positions
+    if not LEAST_TOKENS <= max_tokens <= most:
+        allowed = f"a whole number from {LEAST_TOKENS} to {most}, the encoder's positions"
+        raise UserError(f"--max-tokens {max_tokens}: allowed is {allowed}")
+    problem = Problem.of(corpus, shape)
     space = load_space(flags.space or Path("spaces/full.py"), problem)
     check_space(space, problem)
-    return Inputs(space, sources, corpus, leaks, encoder_name, problem)
+    return Inputs(space, sources, corpus, leaks, encoder_name, max_tokens, problem)
 
 
 def data_of(flags: Flags) -> str:
@@ -72,7 +79,8 @@ def found_again(run: RunFolder, info: RunInfo) -> tuple[Inputs, Encoder]:
         raise UserError(f"{info.data} has changed since the run began: its fingerprint differs")
     problem = Problem.of(corpus, read_config(info.encoder)[1])
     space = load_space(run.space, problem)
-    inputs = Inputs(space, info.sources, corpus, contamination(corpus, "dev"), info.encoder, problem)
+    leaks = contamination(corpus, "dev")
+    inputs = Inputs(space, info.sources, corpus, leaks, info.encoder, info.max_tokens, problem)
     encoder = inputs.read_encoder()
     if encoder.fingerprint() != info.encoder_fingerprint:
         raise UserError(f"the encoder {info.encoder} has changed since the run began: its fingerprint differs")

@@ -65,6 +65,8 @@ class RunInfo:
     encoder: str
     """`demo`, a folder's absolute path, or a hub id."""
     encoder_fingerprint: str
+    max_tokens: int
+    """Tokens of a sequence beyond which texts are cut."""
     pretrain_epochs: int
     """Passes over the train sentences in which the run itself pre-trained its encoder further."""
     pretrained_from: str | None

@@ -113,7 +113,7 @@ def prepare(run: RunFolder, options: Options, console: Console, go_on: str) -> G
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     precision = resolve_precision(cast(Precision, info.precision), device)
     torch.set_num_threads(usable_cores())
-    tokens, fingerprint = tokenize(corpus, encoder), corpus.fingerprint()
+    tokens, fingerprint = tokenize(corpus, encoder, info.max_tokens), corpus.fingerprint()
     ground = Ground(
         run,
         info,
@@ -125,7 +125,7 @@ def prepare(run: RunFolder, options: Options, console: Console, go_on: str) -> G
         Trained(run.retrained, tokens, fingerprint, encoder, precision, device),
         Trained(run.retrained_with_dev, _after_dev(corpus, tokens), fingerprint, encoder, precision, device),
         console,
-        tokenize(searched, encoder),
+        tokenize(searched, encoder, info.max_tokens),
         go_on,
     )
     for file, skipped in corpus.skipped.items():

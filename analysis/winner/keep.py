@@ -64,11 +64,12 @@ class Combination:
 
     def write(self, folder: Path, encoder: Encoder, precision: ConcretePrecision) -> None:
         """Writes it to `folder` (model.network.saved)."""
+        most = self.trained.tokens.max_length
         if self.kind != "ensemble":
-            write_model(folder, self.model(), encoder, precision)
+            write_model(folder, self.model(), encoder, precision, most)
             return
         for name in self.names:
-            write_model(member_folder(folder, name), self.trained.model(self.records[name]), encoder, precision)
+            write_model(member_folder(folder, name), self.trained.model(self.records[name]), encoder, precision, most)
         write_ensemble(folder, self.members)
 
     def configs(self) -> dict[str, TrialConfig]:

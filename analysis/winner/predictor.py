@@ -12,11 +12,11 @@ import torch
 from analysis.winner.ensemble import Counts, combined
 from model.data.corpus import Corpus, Example, Split
 from model.data.tasks import Task
-from model.data.tokens import tokenize
+from model.data.tokens import describe_cut, tokenize
 from model.errors import UserError
 from model.network.multitask import MultitaskBert
 from model.network.pretrained import Encoder
-from model.network.saved import member_folder, read_ensemble, read_model, read_precision
+from model.network.saved import member_folder, read_ensemble, read_max_tokens, read_model, read_precision
 from model.training import evaluate
 from model.training.evaluate import decide
 from model.training.precision import ConcretePrecision
@@ -31,6 +31,8 @@ class Member:
     """Whose tokenizer goes with the model."""
     precision: ConcretePrecision
     """What it computes in."""
+    max_tokens: int
+    """What it cuts sequences to."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Predictor:
         said: dict[str, dict[str, np.ndarray]] = {}
         for name, member in self.members.items():
             tasks = tuple(task for task in corpus.tasks if name in self.counts[task.name])
-            tokens = tokenize(replace(corpus, tasks=tasks), member.encoder)
+            tokens = tokenize(replace(corpus, tasks=tasks), member.encoder, member.max_tokens)
             said[name] = evaluate.outputs(member.model, tokens, split, member.precision, on_batch=on_batch)
         return combined(said, {task.name: self.counts[task.name] for task in corpus.tasks})
 
@@ -62,6 +64,11 @@ class Predictor:
     ) -> np.ndarray:
         """What it says of one task's sentences; see `outputs`."""
         return self.outputs(_unlabelled(task, sentences), "unlabelled", on_batch)[task.name]
+
+    def cut(self, task: Task, sentences: Sequence[tuple[str, ...]]) -> list[str]:
+        """What of the same sentences is too long to be read to its end, in words."""
+        corpus, members = _unlabelled(task, sentences), [self.members[name] for name in self.counts[task.name]]
+        return describe_cut(tokenize(corpus, members[0].encoder, min(member.max_tokens for member in members)))
 
     def batches_of(self, task: Task, sentences: Sequence[tuple[str, ...]]) -> int:
         """How many batches `said_of` takes."""
@@ -151,4 +158,4 @@ def _load(path: Path, device: torch.device) -> Member:
     model, encoder = read_model(path)
     precision = read_precision(path)
     here: ConcretePrecision = "fp32" if precision == "fp16" and device.type == "cpu" else precision
-    return Member(model.to(device), encoder, here)
+    return Member(model.to(device), encoder, here, read_max_tokens(path, encoder))

@@ -4,7 +4,7 @@ encoder/            a Hugging Face folder, tokenizer included: `transformers.Aut
 heads.safetensors   common layers, task heads, and adapters, which Hugging Face's BERT has no place for
 config.json         the TrialConfig
 tasks.json          the tasks: what they read, and what their labels are called
-evaluation.json     the precision that its scores were computed in, and that it predicts in
+evaluation.json     how its scores were computed, and how it predicts: the precision, and tokens that texts are cut to
 
 Where each task has its own copy of the top layers, each has its own folder, a whole encoder: encoders/sentiment/, ...
 
@@ -31,7 +31,7 @@ from model.data.tasks import Task, tasks_of
 from model.errors import UserError
 from model.network.multitask import MultitaskBert, without_removed_layers
 from model.network.pretrained import Encoder, read_encoder, read_tensors, write_encoder
-from model.network.shape import read_json, shown
+from model.network.shape import LEAST_TOKENS, read_json, shown
 from model.problem import Problem, check
 from model.training.precision import ConcretePrecision
 
@@ -43,8 +43,11 @@ MOST_COUNT = 1000
 _WHOLE = f"a model folder has {_CONFIG}, {_TASKS}, {_EVALUATION}, {_HEADS} and {_ENCODER}/ or {_ENCODERS}/"
 
 
-def write_model(folder: Path, model: MultitaskBert, encoder: Encoder, precision: ConcretePrecision) -> None:
-    """Writes `model`, which was trained from `encoder` and evaluated in `precision`, into `folder`."""
+def write_model(
+    folder: Path, model: MultitaskBert, encoder: Encoder, precision: ConcretePrecision, max_tokens: int | None = None
+) -> None:
+    """Writes `model`, which was trained from `encoder` and evaluated in `precision`, into `folder`. Its texts were cut
+    to sequences of `max_tokens`; None: of as many as the encoder takes."""
     encoder = without_removed_layers(model.config.encoder, encoder)
     state = model.state_dict()
     bert = _under("bert.", state)
@@ -59,7 +62,8 @@ def write_model(folder: Path, model: MultitaskBert, encoder: Encoder, precision:
     save_file({name: state[name].cpu().contiguous() for name in _others(state)}, folder / _HEADS)
     _write_json(folder / _CONFIG, model.config.to_dict())
     _write_json(folder / _TASKS, {"tasks": [task.to_dict() for task in model.tasks]})
-    _write_json(folder / _EVALUATION, {"precision": precision})
+    cut_to = max_tokens or encoder.shape.max_positions
+    _write_json(folder / _EVALUATION, {"precision": precision, "max_tokens": cut_to})
 
 
 def read_model(folder: Path) -> tuple[MultitaskBert, Encoder]:
@@ -99,6 +103,16 @@ def read_precision(folder: Path) -> ConcretePrecision:
     if precision not in allowed:
         raise UserError(f"{folder / _EVALUATION}: precision is {shown(precision)}; allowed are {', '.join(allowed)}")
     return cast(ConcretePrecision, precision)
+
+
+def read_max_tokens(folder: Path, encoder: Encoder) -> int:
+    """What the model in `folder`, of `encoder`, cuts sequences to. Raises UserError, naming the file, where it can't be
+    told."""
+    found, most = _read_json(folder / _EVALUATION).get("max_tokens"), encoder.shape.max_positions
+    if type(found) is not int or not LEAST_TOKENS <= found <= most:
+        allowed = f"a whole number from {LEAST_TOKENS} to {most}, the encoder's positions"
+        raise UserError(f"{folder / _EVALUATION}: max_tokens is {shown(found)}; allowed is {allowed}")
+    return found
 
 
 def member_folder(folder: Path, name: str) -> Path:

@@ -42,6 +42,7 @@ def _info(data: Path, encoder: Path) -> RunInfo:
         dev_rows_in_train={},
         encoder=str(encoder),
         encoder_fingerprint=read_encoder(str(encoder)).fingerprint(),
+        max_tokens=48,
         pretrain_epochs=0,
         pretrained_from=None,
         tasks_file=None,

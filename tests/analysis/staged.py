@@ -65,6 +65,7 @@ def info(tasks: Sequence[str]) -> RunInfo:
         dev_rows_in_train={task: 2 * i for i, task in enumerate(tasks)},
         encoder="bert-base-uncased",
         encoder_fingerprint="128d487f59019806",
+        max_tokens=512,
         pretrain_epochs=0,
         pretrained_from=None,
         tasks_file=None,

@@ -134,6 +134,19 @@ def test_files_get_the_labels_too(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert list(row)[2:] == ["predicted", "probability_yes", "probability_maybe", "probability_no"]
 
 
+def test_long_texts_are_cut_as_in_training_and_it_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = MultitaskBert(CONFIG, TASKS, ENCODER)
+    write_model(tmp_path / "model", model, ENCODER, "fp32", max_tokens=10)
+    loaded, long = load(tmp_path / "model", "cpu"), "good dog " * 20
+    ends = [loaded.probabilities([long + end], "mood") for end in ("bad", "good")]
+    np.testing.assert_array_equal(*ends)
+    (tmp_path / "in.csv").write_text(f"text\n{long}\ngood\n")
+    main([str(tmp_path / "model"), str(tmp_path / "in.csv"), "--task", "mood"])
+    assert capsys.readouterr().err == (
+        "note: mood: 1 of 2 examples (50.0%) are longer than 10 tokens, and are cut there\n"
+    )
+
+
 def test_members_whose_tasks_are_described_differently(tmp_path: Path) -> None:
     ensemble, turned = tmp_path / "ensemble", Task(**{**vars(TASKS[0]), "label_names": ("good", "so bad")})
     written(member_folder(ensemble, "t001"))

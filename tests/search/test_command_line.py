@@ -94,7 +94,15 @@ def test_run_json_says_which_encoder_was_pretrained_further(
     monkeypatch.setattr("model.training.cores.usable_cores", lambda: 1)
     (tmp_path / "space.py").write_text(GOOD)
     problem = Problem.of(corpus, encoder.shape)
-    inputs = Inputs(load_space(tmp_path / "space.py", problem), CS224N_SOURCES, corpus, {}, encoder.name, problem)
+    inputs = Inputs(
+        load_space(tmp_path / "space.py", problem),
+        CS224N_SOURCES,
+        corpus,
+        {},
+        encoder.name,
+        encoder.shape.max_positions,
+        problem,
+    )
     flags, shares = Flags(pretrain_epochs=2), Shares(concurrent=1, threads=1, cpus=1, gpus=0)
     before = describe_run(flags, inputs, encoder, shares)
     assert (before.pretrain_epochs, before.pretrained_from) == (2, None)

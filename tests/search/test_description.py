@@ -45,7 +45,9 @@ def inputs(corpus: Corpus, encoder: Encoder, tmp_path: Path) -> Inputs:
     (tmp_path / "space.py").write_text(GOOD)
     problem = Problem.of(corpus, encoder.shape)
     space = load_space(tmp_path / "space.py", problem)
-    return Inputs(space, CS224N_SOURCES, corpus, contamination(corpus, "dev"), encoder.name, problem)
+    return Inputs(
+        space, CS224N_SOURCES, corpus, contamination(corpus, "dev"), encoder.name, encoder.shape.max_positions, problem
+    )
 
 
 @pytest.mark.parametrize(

@@ -219,6 +219,18 @@ def test_what_the_command_refuses(capsys: pytest.CaptureFixture[str], tasks_file
     )
 
 
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ("0", "--max-tokens 0: allowed is a whole number from 1"),
+        ("7", "--max-tokens 7: allowed is a whole number from 8 to 64, the encoder's positions"),
+        ("65", "--max-tokens 65: allowed is a whole number from 8 to 64, the encoder's positions"),
+    ],
+)
+def test_so_many_tokens_are_not_read(capsys: pytest.CaptureFixture[str], asked: str, message: str) -> None:
+    assert said(capsys, "--data", "demo", "--max-tokens", asked) == f"error: {message}\n"
+
+
 def test_a_dry_run_of_them(capsys: pytest.CaptureFixture[str], tasks_file: Path) -> None:
     assert main(["--tasks", str(tasks_file), "--encoder", "demo", "--dry-run", "3"]) == 0
     shown = capsys.readouterr().out

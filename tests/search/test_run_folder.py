@@ -35,6 +35,7 @@ INFO = RunInfo(
     dev_rows_in_train={"sentiment": 2},
     encoder="demo",
     encoder_fingerprint="e",
+    max_tokens=48,
     pretrain_epochs=0,
     pretrained_from=None,
     tasks_file=None,

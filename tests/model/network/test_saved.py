@@ -15,6 +15,7 @@ from model.network.multitask import MultitaskBert
 from model.network.saved import (
     member_folder,
     read_ensemble,
+    read_max_tokens,
     read_model,
     read_precision,
     write_ensemble,
@@ -217,6 +218,17 @@ def test_a_precision_that_is_none(folder):
     (folder / "evaluation.json").write_text('{"precision": "fp8"}')
     with refused(f"{folder / 'evaluation.json'}: precision is 'fp8'; allowed are fp32, bf16, fp16"):
         read_precision(folder)
+
+
+@pytest.mark.parametrize("found", [None, 7, 49, 12.0, True, "48"])
+def test_tokens_that_it_cannot_cut_to(folder, encoder, found):
+    assert read_max_tokens(folder, encoder) == 48
+    changed(folder / "evaluation.json", lambda values: values.update(max_tokens=found))
+    with refused(
+        f"{folder / 'evaluation.json'}: max_tokens is {found!r}; allowed is a whole number from 8 to 48, the encoder's "
+        "positions"
+    ):
+        read_max_tokens(folder, encoder)
 
 
 def test_a_tasks_own_encoder_of_another_shape(tmp_path, encoder):
