@@ -70,8 +70,7 @@ def confusion(
         row, column = divmod(int(wrong.argmax()), count)
         return drawing.picture(
             reads="A row is a true class; its cells are how often each class was predicted for it, in per cent and "
-            "in examples."
-            + (f" Of {len(classes)} classes, those mistaken most often." if count < len(classes) else ""),
+            f"in examples.{few}",
             shows=f"Right: {np.mean(predicted == true):.1%} of {len(true)}{near}. Most often mistaken: "
             f"class {names[row]} for {names[column]}, {wrong[row, column]:.0%}.",
         )
