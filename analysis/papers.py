@@ -93,8 +93,13 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def compare(run: RunFolder) -> Page:
-    """The papers beside `run`. Raises UserError where it has none of their configurations."""
+    """The papers beside `run`. Raises UserError where it has none of their configurations, or other tasks."""
     info = run.info()
+    if tuple(source.task for source in info.sources) != CS224N:
+        raise UserError(
+            f"{run.path}: its tasks are {', '.join(info.tasks)}; the papers' configurations and figures are of those "
+            f"of CS224N, {', '.join(TASKS)}"
+        )
     figures = FIGURES.get(Path(info.space).stem, FIGURES["papers"])
     points = {f"{POINT}{name}": name for name in figures}
     trials = {points[record.source]: record for record in run.trials() if record.source in points}

@@ -1,4 +1,12 @@
-"""Predictions of a trained model for sentences in a file: python -m analysis.predict MODEL FILE [--task NAME]"""
+"""Predictions of a trained model for sentences in a file: python -m analysis.predict MODEL FILE [--task NAME]
+
+The same in Python:
+
+    from analysis.predict import load
+
+    model = load("runs/mine/refit/model")
+    model.predict(["A fine film.", "Never again."], task="sentiment")  # [3, 0]
+"""
 
 from __future__ import annotations
 
@@ -17,16 +25,13 @@ import tyro
 from rich.console import Console
 from rich.progress import Progress
 
+from analysis.winner.predictions import in_words
 from analysis.winner.predictor import Predictor, load_predictor
-from analysis.winner.sentences import Table, read_table
-from model.data.corpus import Corpus, Example, Split
+from analysis.winner.sentences import Column, Sentences, read_sentences
 from model.data.tasks import Binary, Classes, Number, Task
 from model.errors import UserError, reported
 from model.training.cores import usable_cores
 from model.training.evaluate import decide
-
-_SPLIT: Split = "student"
-"""What sentences without labels are."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,8 @@ class Arguments:
     model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MODEL")]
     """The folder of a model or an ensemble, such as runs/NAME/refit/model."""
     file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
-    """Comma- or tab-separated text whose first line names the columns; a task reads `sentence`, or `sentence1` and
-    `sentence2`."""
+    """Comma- or tab-separated text whose first line names the columns, or JSON lines (.jsonl): with those columns that
+    the task's train file has its sentences in."""
     task: str | None = None
     """What to predict; need not be given where only one task fits the columns."""
     out: Path | None = None
@@ -52,16 +57,21 @@ def main(argv: list[str] | None = None) -> None:
     )
     with reported():
         _check_out(arguments)
-        table = read_table(arguments.file)
+        file = read_sentences(arguments.file)
         torch.set_num_threads(usable_cores())
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        predictor = load_predictor(arguments.model, device)
-        task = choose_task(predictor.tasks, table, arguments.task)
-        _write(predict_table(predictor, table, task), arguments.out)
+        predictor = load(arguments.model)
+        task = choose_task(predictor.tasks, file, arguments.task)
+        _write(with_predictions(predictor, file, task), arguments.out)
 
 
-def choose_task(tasks: Sequence[Task], table: Table, asked: str | None) -> Task:
-    """The task called `asked`, or, for None, the one of `tasks` whose sentences are in `table`: where several fit, the
+def load(folder: str | Path, device: str | None = None) -> Predictor:
+    """The model in a folder, or the ensemble, on the GPU where there is one unless `device` says otherwise. Raises
+    UserError where there is none, or not a whole one."""
+    return load_predictor(Path(folder), torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
+
+
+def choose_task(tasks: Sequence[Task], file: Sentences, asked: str | None) -> Task:
+    """The task called `asked`, or, for None, the one of `tasks` whose sentences are in `file`: where several fit, the
     one whose labels are there too. Raises UserError where that leaves none or more than one."""
     names = [task.name for task in tasks]
     if asked is not None:
@@ -70,51 +80,48 @@ def choose_task(tasks: Sequence[Task], table: Table, asked: str | None) -> Task:
             hint = f"did you mean {near[0]}?" if near else f"the model's tasks are {', '.join(names)}"
             raise UserError(f"--task {asked}: no such task; {hint}")
         return tasks[names.index(asked)]
-    fitting = [task for task in tasks if table.has(task.sentence_columns)]
+    fitting = [task for task in tasks if file.has(task.sentence_columns)]
     if not fitting:
         needed = "; ".join(f"{task.name} reads {' and '.join(map(repr, task.sentence_columns))}" for task in tasks)
-        raise UserError(f"{table.path}:1: no task fits its columns, {table.listed()}: {needed}")
-    labelled = [task for task in fitting if table.has([task.label_column])]
+        raise UserError(f"{file.path}:1: no task fits its columns, {file.listed()}: {needed}")
+    labelled = [task for task in fitting if file.has([task.label_column])]
     if len(fitting) > 1 and len(labelled) != 1:
         raise UserError(
-            f"{table.path}: its columns fit {' and '.join(task.name for task in fitting)}; choose one with --task"
+            f"{file.path}: its columns fit {' and '.join(task.name for task in fitting)}; choose one with --task"
         )
     return fitting[0] if len(fitting) == 1 else labelled[0]
 
 
-def predict_table(predictor: Predictor, table: Table, task: Task) -> str:
-    """`table` as text, with what `predictor` says of `task` in more columns."""
-    table.check_free(["predicted", *_probability_columns(task)])
-    examples = [
-        Example(str(line), sentences, None) for line, sentences in zip(table.lines, table.sentences(task), strict=True)
-    ]
-    corpus = Corpus(str(table.path), (task,), {task.name: {_SPLIT: examples}})
-    with _progress(task, predictor.batches(corpus, _SPLIT)) as advance:
-        said = predictor.outputs(corpus, _SPLIT, advance)[task.name]
-    columns = {"predicted": _whole(decide(task, said)) if not isinstance(task.label, Number) else _shortest(said)}
+def with_predictions(predictor: Predictor, file: Sentences, task: Task) -> str:
+    """`file` as text, with what `predictor` says of `task` in more columns."""
+    file.check_free(["predicted", *_probability_columns(task)])
+    sentences = file.of(task)
+    for line in predictor.cut(task, sentences):
+        print(f"note: {line}", file=sys.stderr)
+    with _progress(task, predictor.batches_of(task, sentences)) as advance:
+        said = predictor.said_of(task, sentences, advance)
+    decided = decide(task, said)
+    whole = bool(task.classes)
+    predicted: Column = in_words(task, decided) if task.label_names else _numbers(decided, whole=whole)
+    columns = {"predicted": predicted}
     probabilities = said.reshape(len(said), -1).T
-    columns |= {name: _shortest(row) for name, row in zip(_probability_columns(task), probabilities, strict=False)}
-    return table.with_columns(columns)
+    columns |= {name: _numbers(row) for name, row in zip(_probability_columns(task), probabilities, strict=False)}
+    return file.with_columns(columns)
 
 
 def _probability_columns(task: Task) -> list[str]:
     match task.label:
-        case Classes(count=count):
-            return [f"probability_{i}" for i in range(count)]
+        case Classes():
+            return [f"probability_{name}" for name in task.classes]
         case Binary():
-            return ["probability"]
+            return [f"probability_{task.label_names[1]}" if task.label_names else "probability"]
         case Number():
             return []
 
 
-def _whole(values: np.ndarray) -> list[str]:
-    """Class numbers, 0 and 1 as text; what is not a number stays that."""
-    return [f"{value:.0f}" for value in values]
-
-
-def _shortest(values: np.ndarray) -> list[str]:
-    """The shortest text that fp32 reads as the same number."""
-    return [str(value) for value in values]
+def _numbers(values: np.ndarray, *, whole: bool = False) -> list[float | None]:
+    """Each as the shortest number that fp32 reads as the same; None for what is no number."""
+    return [None if not np.isfinite(value) else int(value) if whole else float(str(value)) for value in values]
 
 
 @contextmanager

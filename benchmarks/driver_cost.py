@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def measure(arguments: Arguments, run: RunFolder) -> Cost:
     """Plays the search."""
-    space, trials = load_space(arguments.space), max(arguments.counts)
+    space, trials = load_space(arguments.space, problem_of()), max(arguments.counts)
     seconds, megabytes = [], []
     with on_disk(
         run, arguments.search, space, problem_of(), epochs=1, trials=trials + AT_A_TIME, seed=0, early_stopping=True

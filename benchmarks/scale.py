@@ -183,9 +183,9 @@ def play_all(
     trials: int,
 ) -> dict[int, list[Played]]:
     """A search for each seed, by the number of workers."""
-    space = load_space(run.space)
-    corpus = read_corpus(info.data, skip_bad_rows=bool(info.skipped_rows))
+    corpus = read_corpus(info.data, sources=info.sources, skip_bad_rows=bool(info.skipped_rows))
     problem = Problem.of(corpus, read_config(info.encoder)[1])
+    space = load_space(run.space, problem)
     played: dict[int, list[Played]] = {workers: [] for workers in sorted(set(arguments.workers))}
     with Progress(console=Console(stderr=True)) as progress:
         for seed in range(info.seed, info.seed + arguments.seeds):

@@ -87,7 +87,7 @@ def measure(arguments: Arguments, run: RunFolder) -> float:
     with (
         cluster.started(machine),
         on_disk(
-            run, arguments.search, load_space(arguments.space), problem_of(),
+            run, arguments.search, load_space(arguments.space, problem_of()), problem_of(),
             epochs=1, trials=arguments.trials, seed=0, early_stopping=True,
         ) as parts,
     ):  # fmt: skip

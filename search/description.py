@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
 from rich.console import Console
 
 from model.data.contamination import describe
 from model.data.corpus import Corpus
+from model.data.scores import constant_score
+from model.data.tasks import METRIC_NAMES
 from model.problem import Problem
 from search.budget import Budget
 from search.flags import Flags
@@ -43,9 +45,11 @@ def describe_run(flags: Flags, inputs: Inputs, encoder: Encoder, shares: Shares)
         dev_rows_in_train={task: len(leak.rows) for task, leak in inputs.leaks.items()},
         encoder=lasting_name(encoder.name),
         encoder_fingerprint=encoder.fingerprint(),
+        max_tokens=inputs.max_tokens,
         pretrain_epochs=flags.pretrain_epochs,
         pretrained_from=None,
-        tasks=[task.name for task in corpus.tasks],
+        tasks_file=None if flags.tasks is None else str(flags.tasks.resolve()),
+        sources=inputs.sources,
         dev_size=corpus.size("dev"),
         chance=chance(corpus),
         trials=flags.trials or (None if flags.budget else USUAL_TRIALS),
@@ -82,13 +86,10 @@ def computes_in(precision: str, address: str | None, shares: Shares) -> str:
 
 def chance(corpus: Corpus) -> dict[str, float]:
     """By task, the best that one and the same prediction for all of dev scores: of accuracy the share of the most
-    frequent label, of Pearson's r 0."""
+    frequent label, of correlations 0."""
     labels = {task.name: [example.label for example in corpus.examples[task.name]["dev"]] for task in corpus.tasks}
     return {
-        task.name: Counter(labels[task.name]).most_common(1)[0][1] / len(labels[task.name])
-        if task.metric == "accuracy"
-        else 0.0
-        for task in corpus.tasks
+        task.name: constant_score(task.metric, np.array(labels[task.name], dtype=np.float32)) for task in corpus.tasks
     }
 
 
@@ -114,6 +115,8 @@ def announce(path: Path, info: RunInfo, inputs: Inputs, machine: Machine, shares
     for what, value in (
         ("run", path),
         ("space", f"{info.space}, {len(inputs.space.points)} points to try first"),
+        *(("left out", f"point {name}: {why}") for name, why in inputs.space.left_out.items()),
+        *((("tasks", f"{info.tasks_file}: {_task_words(info)}"),) if info.tasks_file else ()),
         ("data", f"{info.data} ({sizes} training examples)"),
         *skipped,
         *(("in both", line) for line in describe(inputs.leaks, "dev")),
@@ -126,6 +129,14 @@ def announce(path: Path, info: RunInfo, inputs: Inputs, machine: Machine, shares
         ("watch", watch_command(path.parent)),
     ):
         console.print(f"{what:8} {value}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _task_words(info: RunInfo) -> str:
+    """What the tasks are, and what judges them."""
+    tasks = [source.task for source in info.sources]
+    return ", ".join(
+        f"{task.name} ({'pairs, ' if task.is_pair else ''}{task.kind}, {METRIC_NAMES[task.metric]})" for task in tasks
+    )
 
 
 def budget_words(info: RunInfo) -> str:

@@ -29,13 +29,20 @@ class Flags:
     space: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: spaces/full.py)")] = None
     """Python file that says what may vary: space(trial, problem) -> TrialConfig."""
     data: Annotated[
-        str | None, arg(metavar="FOLDER", help_behavior_hint="(default: data/ where it holds them, else demo)")
+        str | None,
+        arg(metavar="FOLDER", help_behavior_hint="(default: data/ where it holds them, else demo; that of --tasks)"),
     ] = None
-    """Folder with the CS224N files, or 'demo', the built-in corpus."""
+    """Folder with the CS224N files, or 'demo', the built-in corpus; with --tasks the folder that their files lie in."""
+    tasks: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: the three of CS224N)")] = None
+    """TOML file with your own tasks: columns, labels, metric and files of each."""
     encoder: Annotated[
         str | None, arg(metavar="NAME", help_behavior_hint="(default: bert-base-uncased; demo with the demo data)")
     ] = None
     """Pretrained BERT: a Hugging Face id, a folder in its layout, or 'demo', the built-in one."""
+    max_tokens: Annotated[
+        int | None, arg(metavar="INT", help_behavior_hint="(default: as many as the encoder takes)")
+    ] = None
+    """Tokens of a sequence beyond which texts are cut: fewer are faster to train on."""
     skip_bad_rows: bool = False
     """Leave out rows of the data that can't be read, and count them; without it, the first one is an error."""
     strict: bool = False
@@ -103,7 +110,7 @@ _MAY_CHANGE = ("resume", "trials", "budget", "concurrent", "trials_per_gpu", "ad
 
 def check_flags(flags: Flags) -> None:
     """Raises UserError for the first flag out of its range, or without effect."""
-    for name in ("trials", "epochs", "epoch_examples", "concurrent", "trials_per_gpu", "dry_run"):
+    for name in ("trials", "epochs", "epoch_examples", "concurrent", "trials_per_gpu", "max_tokens", "dry_run"):
         value = getattr(flags, name)
         if isinstance(value, int) and value < 1:
             raise UserError(f"{_typed(name)} {value}: allowed is a whole number from 1{_OR_AUTO.get(name, '')}")
@@ -113,6 +120,8 @@ def check_flags(flags: Flags) -> None:
         raise UserError(f"--cache-gb {flags.cache_gb}: allowed is a number from 0")
     if not 0 <= flags.seed < 2**32:
         raise UserError(f"--seed {flags.seed}: allowed is a whole number from 0 to {2**32 - 1}")
+    if flags.tasks is not None and flags.data == "demo":
+        raise UserError("--data demo has tasks of its own; leave out --tasks, or give a folder")
     Budget.parse(flags.budget)
     if flags.search == "one-epoch":
         if flags.budget and not flags.trials:

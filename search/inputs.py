@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from model.data.contamination import Contaminated, contamination, describe
 from model.data.corpus import Corpus, holds_cs224n, read_corpus
+from model.data.task_file import read_task_file
+from model.data.tasks import CS224N_SOURCES, Source
 from model.errors import UserError
-from model.network.shape import read_config
+from model.network.shape import LEAST_TOKENS, read_config
 from model.problem import Problem
 from search.flags import Flags
 from search.run_folder import RunFolder, RunInfo
@@ -25,10 +27,14 @@ class Inputs:
     """A search's inputs, all but the encoder's weights."""
 
     space: Space
+    sources: tuple[Source, ...]
+    """The tasks, and where their examples lie."""
     corpus: Corpus
     leaks: Mapping[str, Contaminated]
     """By task, the dev rows that stand in train."""
     encoder_name: str
+    max_tokens: int
+    """Of a sequence, beyond which texts are cut."""
     problem: Problem
 
     def read_encoder(self) -> Encoder:
@@ -40,25 +46,41 @@ class Inputs:
 
 def given(flags: Flags) -> Inputs:
     """What the flags name. Raises UserError for the first thing wrong with it."""
-    space = load_space(flags.space or Path("spaces/full.py"))
-    name = flags.data or ("data" if holds_cs224n(Path("data")) else "demo")
-    corpus = read_corpus(name, skip_bad_rows=flags.skip_bad_rows)
+    sources = CS224N_SOURCES if flags.tasks is None else read_task_file(flags.tasks)
+    corpus = read_corpus(data_of(flags), sources=sources, skip_bad_rows=flags.skip_bad_rows)
     leaks = contamination(corpus, "dev")
     if flags.strict and describe(leaks, "dev"):
         raise UserError("\n".join(["--strict: the same sentences stand in two splits", *describe(leaks, "dev")]))
     encoder_name = flags.encoder or ("demo" if corpus.name == "demo" else "bert-base-uncased")
-    problem = Problem.of(corpus, read_config(encoder_name)[1])
+    shape = read_config(encoder_name)[1]
+    most, max_tokens = shape.max_positions, flags.max_tokens or shape.max_positions
+    if not LEAST_TOKENS <= max_tokens <= most:
+        allowed = f"a whole number from {LEAST_TOKENS} to {most}, the encoder's positions"
+        raise UserError(f"--max-tokens {max_tokens}: allowed is {allowed}")
+    problem = Problem.of(corpus, shape)
+    space = load_space(flags.space or Path("spaces/full.py"), problem)
     check_space(space, problem)
-    return Inputs(space, corpus, leaks, encoder_name, problem)
+    return Inputs(space, sources, corpus, leaks, encoder_name, max_tokens, problem)
+
+
+def data_of(flags: Flags) -> str:
+    """Where the data is, as far as the flags leave it open: for the tasks of a file its folder, else what is there."""
+    if flags.data is not None:
+        return flags.data
+    if flags.tasks is not None:
+        return str(flags.tasks.parent)
+    return "data" if holds_cs224n(Path("data")) else "demo"
 
 
 def found_again(run: RunFolder, info: RunInfo) -> tuple[Inputs, Encoder]:
     """What a run was given when it began. Raises UserError where data or encoder are not what they were."""
-    corpus = read_corpus(info.data, skip_bad_rows=bool(info.skipped_rows))
+    corpus = read_corpus(info.data, sources=info.sources, skip_bad_rows=bool(info.skipped_rows))
     if corpus.fingerprint() != info.data_fingerprint:
         raise UserError(f"{info.data} has changed since the run began: its fingerprint differs")
     problem = Problem.of(corpus, read_config(info.encoder)[1])
-    inputs = Inputs(load_space(run.space), corpus, contamination(corpus, "dev"), info.encoder, problem)
+    space = load_space(run.space, problem)
+    leaks = contamination(corpus, "dev")
+    inputs = Inputs(space, info.sources, corpus, leaks, info.encoder, info.max_tokens, problem)
     encoder = inputs.read_encoder()
     if encoder.fingerprint() != info.encoder_fingerprint:
         raise UserError(f"the encoder {info.encoder} has changed since the run began: its fingerprint differs")

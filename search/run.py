@@ -82,7 +82,8 @@ def start(flags: Flags, console: Console, begun: float) -> int:
         check_room(path.parent, room_for_states(encoder.weights.values(), shares.concurrent, paused))
         check_cache(flags, info)
         announce(path, info, inputs, machine, shares, console)
-        tokens = tokenize(inputs.corpus, encoder)
+        tokens = tokenize(inputs.corpus, encoder, info.max_tokens)
+        tell_cut(tokens, console)
         if flags.pretrain_epochs:
             encoder, info = pretrained(flags, encoder, tokens, info, RunFolder(path).encoder, console)
         if flags.address is None:
@@ -141,10 +142,18 @@ def resume(flags: Flags, console: Console, begun: float) -> int:
         for difference in differences(asked, info):
             console.print(difference, soft_wrap=True, highlight=False, markup=False)
         run.write_info(info)
-        tokens = tokenize(inputs.corpus, encoder)
+        tokens = tokenize(inputs.corpus, encoder, info.max_tokens)
         if flags.address is None:
             stack.enter_context(cluster.started(machine))
         return conduct(run, info, inputs, tokens, encoder, shares, console, begun)
+
+
+def tell_cut(tokens: Tokens, console: Console) -> None:
+    """Which texts are not read to their ends."""
+    from model.data.tokens import describe_cut
+
+    for line in describe_cut(tokens):
+        console.print(f"cut      {line} (--max-tokens)", soft_wrap=True, highlight=False, markup=False)
 
 
 def trials_per_gpu(
@@ -160,7 +169,7 @@ def trials_per_gpu(
 
     if not machine.gpus:
         raise UserError("--trials-per-gpu auto has no effect: no GPU was found")
-    tokens = tokenize(inputs.corpus, encoder)
+    tokens = tokenize(inputs.corpus, encoder, inputs.max_tokens)
     with nullcontext() if flags.address else cluster.started(machine):
         found = trials_that_fit(
             machine, inputs.space, inputs.problem, tokens, encoder, cast("Precision", precision), console

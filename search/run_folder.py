@@ -1,7 +1,7 @@
 """What lies where in runs/NAME. The read side is all that analysis needs of a search.
 
 runs/NAME/
-    run.json            what was asked: space, data, encoder, budget, seed, versions (RunInfo)
+    run.json            what was asked: space, tasks, data, encoder, budget, seed, versions (RunInfo)
     space.py            the space's source, as it was run
     encoder/            the encoder that trials started from, where the run pre-trained it further
     ledger.jsonl        every suggestion, report, decision and end (search.ledger)
@@ -36,6 +36,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from model.data.tables import TaskError
+from model.data.tasks import Source, sources_of
 from model.errors import UserError
 from search.ledger import read_ledger
 from search.pareto import Objective
@@ -63,12 +65,16 @@ class RunInfo:
     encoder: str
     """`demo`, a folder's absolute path, or a hub id."""
     encoder_fingerprint: str
+    max_tokens: int
+    """Tokens of a sequence beyond which texts are cut."""
     pretrain_epochs: int
     """Passes over the train sentences in which the run itself pre-trained its encoder further."""
     pretrained_from: str | None
     """The encoder that these began with; None where there were none."""
-    tasks: list[str]
-    """The tasks' names, in order."""
+    tasks_file: str | None
+    """The absolute path of the file of --tasks; None for the tasks of CS224N."""
+    sources: tuple[Source, ...]
+    """The tasks, in order, and their files."""
     dev_size: dict[str, int]
     """Dev examples by task: how far a score can be trusted."""
     chance: dict[str, float]
@@ -103,6 +109,11 @@ class RunInfo:
     gpus_per_trial: float
     versions: dict[str, str]
     """Of Python and the packages that decide the numbers."""
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks' names, in order."""
+        return [source.task.name for source in self.sources]
 
 
 class RunFolder:
@@ -143,12 +154,16 @@ class RunFolder:
             raise UserError(
                 f"{path}: of another version of minbert-search; they differ in {', '.join(sorted(differing))}"
             )
-        return RunInfo(**values)
+        try:
+            return RunInfo(**{**values, "sources": sources_of(values["sources"])})
+        except TaskError as error:
+            raise UserError(f"{path}: sources: {error}") from None
 
     def write_info(self, info: RunInfo) -> None:
         """Describes the run anew."""
         partial = self.path / f"{_INFO_FILE}.partial"
-        partial.write_text(json.dumps(dataclasses.asdict(info), indent=2) + "\n", encoding="utf-8")
+        values = dataclasses.asdict(info) | {"sources": [source.to_dict() for source in info.sources]}
+        partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
         os.replace(partial, self.path / _INFO_FILE)
 
     def trials(self) -> list[TrialRecord]:

@@ -1,7 +1,8 @@
 """A search space: a Python file, loaded by its path, checked before anything is started, drawn from.
 
 The file defines `space(trial, problem) -> TrialConfig`, `trial` being Optuna's define-by-run trial, and may define
-`POINTS: dict[str, dict[str, Any]]`: parameters, all or some of them, to try first, by a name to show.
+`POINTS: dict[str, dict[str, Any]]`: parameters, all or some of them, to try first, by a name to show. Where these
+depend on the problem, `points(problem)` returns them instead; a text in place of a point says why it is left out.
 
 Whatever is wrong with it is one UserError with file and line where there is one to name.
 """
@@ -17,7 +18,7 @@ import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -42,13 +43,15 @@ class Space:
     source: str
     function: Callable[[Any, Problem], TrialConfig]
     points: Mapping[str, Mapping[str, Any]]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """By the name of a point that has no place in this problem, why."""
 
     def draw(self, trial: BaseTrial, problem: Problem) -> TrialConfig:
         """The configuration that `trial` stands for, checked against `problem`."""
         try:
             config = self.function(trial, problem)
         except Exception as error:
-            raise UserError(f"{self._place(error)}: {_explain(error)}{_drawn(trial)}") from error
+            raise UserError(f"{_place(self.path, error)}: {_explain(error)}{_drawn(trial)}") from error
         where = f"{self.path}:{_definition_line(self.function)}"
         if not isinstance(config, TrialConfig):
             raise UserError(f"{where}: space() returned {config!r}; it must return a TrialConfig")
@@ -58,14 +61,9 @@ class Space:
             raise UserError(f"{where}: {error}{_drawn(trial)}") from error
         return config
 
-    def _place(self, error: Exception) -> str:
-        """File and line of the space file at which `error` passed through it."""
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(self.path)]
-        return f"{self.path}:{frames[-1].lineno}" if frames else str(self.path)
 
-
-def load_space(path: Path) -> Space:
-    """Runs the space file and finds in it what a space needs."""
+def load_space(path: Path, problem: Problem) -> Space:
+    """Runs the space file and finds in it what a space needs, with the points that it has for `problem`."""
     source = _read(path)
     # A module of its own under a private name: dataclasses, for one, look up the module that they were defined in.
     module = types.ModuleType(_MODULE)
@@ -79,7 +77,10 @@ def load_space(path: Path) -> Space:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
         line = f":{frames[-1].lineno}" if frames else ""
         raise UserError(f"{path}{line}: {type(error).__name__}: {error}") from error
-    return Space(path, source, _find_function(module, path), _find_points(module, path, source))
+    found = _find_points(module, path, source, problem)
+    left_out = {name: point for name, point in found.items() if isinstance(point, str)}
+    points = {name: point for name, point in found.items() if not isinstance(point, str)}
+    return Space(path, source, _find_function(module, path), points, left_out)
 
 
 def check_space(space: Space, problem: Problem) -> dict[str, BaseDistribution]:
@@ -122,6 +123,12 @@ def _read(path: Path) -> str:
         raise UserError(f"--space {path}: not a readable Python file ({error})") from None
 
 
+def _place(path: Path, error: Exception) -> str:
+    """File and line of the space file at which `error` passed through it."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+    return f"{path}:{frames[-1].lineno}" if frames else str(path)
+
+
 def _find_function(module: types.ModuleType, path: Path) -> Callable[[Any, Problem], TrialConfig]:
     function = cast(Callable[..., Any] | None, getattr(module, "space", None))
     if not callable(function):
@@ -136,12 +143,22 @@ def _find_function(module: types.ModuleType, path: Path) -> Callable[[Any, Probl
     return function
 
 
-def _find_points(module: types.ModuleType, path: Path, source: str) -> Mapping[str, Mapping[str, Any]]:
-    points = getattr(module, "POINTS", {})
+def _find_points(
+    module: types.ModuleType, path: Path, source: str, problem: Problem
+) -> Mapping[str, Mapping[str, Any] | str]:
+    """The points, and of those that are left out why."""
+    points, made = getattr(module, "POINTS", {}), getattr(module, "points", None)
+    if made is not None:
+        if hasattr(module, "POINTS"):
+            raise UserError(f"{path}: POINTS and points(problem) are in it; allowed is one of them")
+        try:
+            points = made(problem)
+        except Exception as error:
+            raise UserError(f"{_place(path, error)}: points(problem): {_explain(error)}") from error
     if not isinstance(points, Mapping):
         raise UserError(f"{path}: POINTS is a {type(points).__name__}; it must be a dictionary of dictionaries")
     for name, params in points.items():
-        if not isinstance(name, str) or not isinstance(params, Mapping):
+        if not isinstance(name, str) or not isinstance(params, Mapping | str if made else Mapping):
             place = _point_place(path, source, name)
             raise UserError(f"{place}: POINTS[{name!r}] must be a dictionary from parameter name to value")
     return points

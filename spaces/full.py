@@ -1,6 +1,6 @@
 """Everything a trial can vary. Copy this file, cut it down to what you care about, and search your copy:
 
-    python -m search.run --space my_space.py --dry-run 20    # the POINTS, then random draws, without training
+    python -m search.run --space my_space.py --dry-run 20    # the points, then random draws, without training
     python -m search.run --space my_space.py
 
 `trial` is Optuna's: https://optuna.readthedocs.io/en/stable/reference/generated/optuna.trial.Trial.html. What it is
@@ -13,7 +13,7 @@ asked for, in ordinary Python, is the space. Two rules:
 `problem` tells what a run can't vary: the tasks, the encoder's layers and width, how much data there is.
 
 A random draw is plain: what costs much or seldom helps is one `technique` at most, and none in half of the draws; the
-heads are single linear layers in half of them. So 30 to 60 trials, which start from the POINTS, are mostly about what
+heads are single linear layers in half of them. So 30 to 60 trials, which start from the points, are mostly about what
 matters everywhere. Which is which, in the words of the Deep Learning Tuning Playbook
 (https://github.com/google-research/tuning_playbook):
 
@@ -29,7 +29,7 @@ matters everywhere. Which is which, in the words of the Deep Learning Tuning Pla
 from dataclasses import replace
 from typing import Any
 
-import optuna
+from optuna.trial import BaseTrial, FixedTrial
 
 from model.config import (
     AdapterConfig,
@@ -48,8 +48,9 @@ from model.data.tasks import Binary, Classes, Number, Task
 from model.problem import Problem, losses_for
 
 
-def space(trial: optuna.Trial, problem: Problem) -> TrialConfig:
+def space(trial: BaseTrial, problem: Problem) -> TrialConfig:
     """One configuration."""
+    check_names(problem)
     technique = draw_technique(trial, problem)
     encoder = draw_encoder(trial, problem, technique)
     deep = trial.suggest_categorical("head.depth", ["linear", "deep"]) == "deep"
@@ -65,22 +66,41 @@ def space(trial: optuna.Trial, problem: Problem) -> TrialConfig:
     )
 
 
-def draw_technique(trial: optuna.Trial, problem: Problem) -> str:
+PARTS = (
+    *("technique", "encoder", "head", "pairs", "optimization", "sharing", "branches", "frozen_layers", "fewer_layers"),
+    *("adapter", "layer_drop", "smart", "noise_stability"),
+)
+"""What the names of parameters begin with, beside tasks."""
+
+
+def check_names(problem: Problem) -> None:
+    """No task's parameters may be called as others are."""
+    for task in problem.tasks:
+        if task.name in PARTS:
+            raise ValueError(f"a task is called {task.name!r}, as parameters of this space are; give it another name")
+
+
+def draw_technique(trial: BaseTrial, problem: Problem) -> str:
     """What the papers add to plain fine-tuning of all layers: one of them at most."""
     if not trial.suggest_categorical("technique.on", [False, True]):
         return "none"
+    return trial.suggest_categorical("technique.name", possible_techniques(problem))
+
+
+def possible_techniques(problem: Problem) -> list[str]:
+    """Those that make sense for as many layers and tasks."""
     techniques = ["frozen_layers", "adapter", "smart", "noise_stability"]
     if problem.num_layers > 1:
         techniques += ["layer_drop", "fewer_layers"]
     if len(problem.tasks) > 1:
         techniques += ["branches", "sharing", "uncertainty", "gradient_surgery"]
-    return trial.suggest_categorical("technique.name", techniques)
+    return techniques
 
 
 # The encoder ---------------------------------------------------------------------------------------------------------
 
 
-def draw_encoder(trial: optuna.Trial, problem: Problem, technique: str) -> EncoderConfig:
+def draw_encoder(trial: BaseTrial, problem: Problem, technique: str) -> EncoderConfig:
     """What becomes of the encoder's layers, how many of them are trained, and what is read from the last one."""
     pooling: Any = trial.suggest_categorical("encoder.pooling", ["mean", "pooler"])
     encoder = EncoderConfig(pooling=pooling, freeze_depth=draw_freeze_depth(trial, problem, pooling, technique))
@@ -105,7 +125,7 @@ def draw_encoder(trial: optuna.Trial, problem: Problem, technique: str) -> Encod
     return encoder
 
 
-def draw_freeze_depth(trial: optuna.Trial, problem: Problem, pooling: str, technique: str) -> int:
+def draw_freeze_depth(trial: BaseTrial, problem: Problem, pooling: str, technique: str) -> int:
     """How many layers are frozen. With mean pooling not all of them, unless there are adapters: nothing below the heads
     were trained. What works on the layers while they train has all of them trained."""
     if technique == "frozen_layers":
@@ -119,7 +139,7 @@ def draw_freeze_depth(trial: optuna.Trial, problem: Problem, pooling: str, techn
     return {"none": problem.num_layers, "top": problem.num_layers // 2, "all": 0}[trainable]
 
 
-def draw_adapter(trial: optuna.Trial, problem: Problem, freeze_depth: int) -> AdapterConfig:
+def draw_adapter(trial: BaseTrial, problem: Problem, freeze_depth: int) -> AdapterConfig:
     """Small modules in the layers; their sizes go with the encoder's, beside the 64 of Pandey and Narayan."""
     modules = trial.suggest_categorical("adapter.modules", ["bottleneck", "bottleneck_and_lhuc", "pal", "lhuc"])
     choices: dict[str, Any] = {"lhuc": modules in ("bottleneck_and_lhuc", "lhuc")}
@@ -148,7 +168,7 @@ MOVES: dict[str, dict[str, Any]] = {
 """How far SMART moves a token, in the units of a hidden state; at tiny ones its term is next to nothing."""
 
 
-def draw_smart(trial: optuna.Trial) -> dict[str, Any]:
+def draw_smart(trial: BaseTrial) -> dict[str, Any]:
     """How little the worst of small moves may change predictions, how close these stay to those of the averaged
     weights, or both."""
     parts = trial.suggest_categorical("smart.parts", ["smoothness", "proximal", "both"])
@@ -162,7 +182,7 @@ def draw_smart(trial: optuna.Trial) -> dict[str, Any]:
     return choices
 
 
-def draw_noise_stability(trial: optuna.Trial) -> NoiseStabilityConfig:
+def draw_noise_stability(trial: BaseTrial) -> NoiseStabilityConfig:
     """How little noise may change what layers say."""
     return NoiseStabilityConfig(weight=trial.suggest_float("noise_stability.weight", 0.01, 10.0, log=True))
 
@@ -170,7 +190,7 @@ def draw_noise_stability(trial: optuna.Trial) -> NoiseStabilityConfig:
 # Heads and tasks -----------------------------------------------------------------------------------------------------
 
 
-def draw_head(trial: optuna.Trial, problem: Problem, deep: bool, tasks: dict[str, TaskConfig]) -> HeadConfig:
+def draw_head(trial: BaseTrial, problem: Problem, deep: bool, tasks: dict[str, TaskConfig]) -> HeadConfig:
     """What stands between encoder and predictions, as far as the tasks share it."""
     choices: dict[str, Any] = {}
     if deep:
@@ -191,7 +211,7 @@ def draw_head(trial: optuna.Trial, problem: Problem, deep: bool, tasks: dict[str
     return HeadConfig(**choices)
 
 
-def draw_task(trial: optuna.Trial, problem: Problem, task: Task, deep: bool, technique: str) -> TaskConfig:
+def draw_task(trial: BaseTrial, problem: Problem, task: Task, deep: bool, technique: str) -> TaskConfig:
     """One task's own part. Parameters are named after it: similarity.pair_encoding, ..."""
     choices = draw_pair(trial, task) if task.is_pair else {}
     cosine = choices.get("cosine", "none")
@@ -206,7 +226,7 @@ def draw_task(trial: optuna.Trial, problem: Problem, task: Task, deep: bool, tec
     return TaskConfig(**choices)
 
 
-def draw_pair(trial: optuna.Trial, task: Task) -> dict[str, Any]:
+def draw_pair(trial: BaseTrial, task: Task) -> dict[str, Any]:
     """How a task on two sentences meets the encoder, and how the two are compared."""
     encoding = trial.suggest_categorical(f"{task.name}.pair_encoding", ["cross", "bi"])
     choices: dict[str, Any] = {"pair_encoding": encoding}
@@ -222,7 +242,7 @@ def draw_pair(trial: optuna.Trial, task: Task) -> dict[str, Any]:
     return choices
 
 
-def draw_loss(trial: optuna.Trial, task: Task, cosine: str) -> dict[str, Any]:
+def draw_loss(trial: BaseTrial, task: Task, cosine: str) -> dict[str, Any]:
     """What a task is trained to: of the losses that fit its labels, those that fit its output."""
     match task.label, cosine:
         case Binary(), "alone":
@@ -239,7 +259,7 @@ def draw_loss(trial: optuna.Trial, task: Task, cosine: str) -> dict[str, Any]:
     return {"loss": losses[0] if len(losses) == 1 else trial.suggest_categorical(f"{task.name}.loss", losses)}
 
 
-def draw_sharing(trial: optuna.Trial, tasks: dict[str, TaskConfig]) -> SharingConfig | None:
+def draw_sharing(trial: BaseTrial, tasks: dict[str, TaskConfig]) -> SharingConfig | None:
     """Which task's head hears which other one. Edges go down the list of tasks, from simple to complex, as Grudzinski
     has it, who sees no sense in the other direction; so none can lead back."""
     names = list(tasks)
@@ -264,9 +284,7 @@ def can_hear(task: TaskConfig, upstream: TaskConfig) -> bool:
 # Optimization --------------------------------------------------------------------------------------------------------
 
 
-def draw_optimization(
-    trial: optuna.Trial, problem: Problem, encoder: EncoderConfig, technique: str
-) -> OptimizationConfig:
+def draw_optimization(trial: BaseTrial, problem: Problem, encoder: EncoderConfig, technique: str) -> OptimizationConfig:
     """Step sizes and steps, and how the tasks share them."""
     choices: dict[str, Any] = {
         "schedule": trial.suggest_categorical("optimization.schedule", ["linear", "cosine", "exponential", "constant"]),
@@ -285,7 +303,7 @@ def draw_optimization(
     return OptimizationConfig(**choices)
 
 
-def draw_step_sizes(trial: optuna.Trial, problem: Problem, encoder: EncoderConfig) -> dict[str, Any]:
+def draw_step_sizes(trial: BaseTrial, problem: Problem, encoder: EncoderConfig) -> dict[str, Any]:
     """Of what was pretrained, as far as it is trained, and of what starts anew, which takes larger steps."""
     trained = problem.num_layers - encoder.removed_layers - encoder.freeze_depth
     choices: dict[str, Any] = {}
@@ -303,7 +321,7 @@ def draw_step_sizes(trial: optuna.Trial, problem: Problem, encoder: EncoderConfi
     return choices | {"learning_rate": learning_rate, "head_learning_rate": factor * learning_rate}
 
 
-def draw_turns(trial: optuna.Trial, technique: str) -> dict[str, Any]:
+def draw_turns(trial: BaseTrial, technique: str) -> dict[str, Any]:
     """How several tasks share the steps, and whose gradient counts how much."""
     if technique == "gradient_surgery":  # of tasks that step together
         return {"tasks_per_step": "all", "gradient_surgery": True}
@@ -317,14 +335,52 @@ def draw_turns(trial: optuna.Trial, technique: str) -> dict[str, Any]:
     return choices
 
 
-# The POINTS are tried first, in their order, so that the search starts from what is known and the winner is measured
-# against it. The names are those drawn above; a parameter that a point leaves out is drawn by the sampler.
+# The points are tried first, in their order, so that the search starts from what is known and the winner is measured
+# against it. Each is a list of wishes: for parameters by their names above, and for those of a task by its kind, the
+# later kinds below going before the earlier ones. What is not asked for with the rest of a point, or of tasks like
+# these, is left out of it; a parameter that a point leaves open would be drawn by the sampler.
+
+KINDS = ("task", "single", "pair", "classes", "binary", "number", "classes_pair", "binary_pair", "number_pair")
 
 
-def varied(base: dict[str, Any], *, without: tuple[str, ...] = (), **changes: dict[str, Any]) -> dict[str, Any]:
-    """`base` less the parameters in `without`, with changes by the first part of the name."""
-    changed = {f"{part}.{name}": value for part, values in changes.items() for name, value in values.items()}
-    return {name: value for name, value in base.items() if name not in without} | changed
+def points(problem: Problem) -> dict[str, dict[str, Any] | str]:
+    """Configurations to try first, or why one has no place in this problem."""
+    found: dict[str, dict[str, Any] | str] = {}
+    for name, wished in POINTS_BY_KIND.items():
+        technique = wished.get("technique.name")
+        if technique is not None and technique not in possible_techniques(problem):
+            found[name] = f"with these tasks and this encoder there is no {technique}"
+            continue
+        trial = FixedTrial(of_tasks(wished, problem))
+        config, params = space(trial, problem), trial.params
+        same = next((other for other, known in found.items() if known == params), None)
+        if technique == "sharing" and config.sharing is None:
+            found[name] = "none of these tasks can hear another one"
+        else:
+            found[name] = params if same is None else f"with these tasks the same as {same}"
+    return found
+
+
+def of_tasks(wished: dict[str, Any], problem: Problem) -> dict[str, Any]:
+    """Wishes for tasks by their kind as wishes for the problem's own tasks."""
+    by_kind = {kind: part for kind in KINDS if (part := _part(wished, kind))}
+    own = {name: value for name, value in wished.items() if name.partition(".")[0] not in KINDS}
+    for task in problem.tasks:
+        sentences = "pair" if task.is_pair else "single"
+        kinds = {"task", sentences, task.kind, f"{task.kind}_{sentences}"}
+        for part in (by_kind[kind] for kind in by_kind if kind in kinds):
+            own |= {f"{task.name}.{name}": value for name, value in part.items()}
+    names = [task.name for task in problem.tasks]
+    return own | {f"sharing.{up}_to_{down}": True for up in names for down in names}
+
+
+def _part(wished: dict[str, Any], kind: str) -> dict[str, Any]:
+    return {name.removeprefix(f"{kind}."): value for name, value in wished.items() if name.startswith(f"{kind}.")}
+
+
+def varied(base: dict[str, Any], **changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with changes by the first part of the name."""
+    return base | {f"{part}.{name}": value for part, values in changes.items() for name, value in values.items()}
 
 
 COURSE: dict[str, Any] = varied(
@@ -334,22 +390,10 @@ COURSE: dict[str, Any] = varied(
     encoder={"pooling": "pooler", "dropout": 0.1},
     head={"depth": "linear", "dropout": 0.3},
     pairs={"order": "given"},
-    paraphrase={
-        "pair_encoding": "bi",
-        "cosine": "none",
-        "ranking_weight": 0.0,
-        "pair_features": "concat",
-        "loss": "bce",
-        "weight": 1.0,
-    },
-    similarity={
-        "pair_encoding": "bi",
-        "cosine": "none",
-        "ranking_weight": 0.0,
-        "pair_features": "concat",
-        "loss": "mse",
-        "weight": 1.0,
-    },
+    task={"weight": 1.0},
+    binary={"loss": "bce"},
+    number={"loss": "mse"},
+    pair={"pair_encoding": "bi", "cosine": "none", "ranking_weight": 0.0, "pair_features": "concat"},
     optimization={
         "learning_rate": 1e-5,
         "head_factor": 1.0,
@@ -363,23 +407,14 @@ COURSE: dict[str, Any] = varied(
         "task_mix": "proportional",
     },
 )
-
-
-def of_bi_encoding(task: str) -> tuple[str, ...]:
-    """The parameters of a pair that only a bi-encoded one has."""
-    return f"{task}.cosine", f"{task}.ranking_weight", f"{task}.pair_features"
-
-
 CROSS_ENCODED = {"pair_encoding": "cross"}
-OF_BI_ENCODED_PAIRS = (*of_bi_encoding("paraphrase"), *of_bi_encoding("similarity"))
-
 SENTENCE_BERT = varied(
     COURSE,
-    without=("similarity.pair_features", "similarity.loss", "paraphrase.loss"),
     encoder={"pooling": "mean"},
     head={"dropout": 0.1},
-    paraphrase={"cosine": "added", "pair_features": "product"},
-    similarity={"cosine": "alone", "cosine_loss": "mse"},
+    pair={"pair_features": "product"},
+    binary_pair={"cosine": "added"},
+    number_pair={"cosine": "alone", "cosine_loss": "mse"},
     optimization={
         "learning_rate": 1e-4,
         "head_factor": 10.0,
@@ -391,12 +426,7 @@ SENTENCE_BERT = varied(
         "task_mix": "square_root",
     },
 )
-CROSS_AND_BI_ENCODER = varied(
-    SENTENCE_BERT,
-    without=of_bi_encoding("paraphrase"),
-    paraphrase={**CROSS_ENCODED, "loss": "bce"},
-)
-
+CROSS_AND_BI_ENCODER = varied(SENTENCE_BERT, classes_pair=CROSS_ENCODED, binary_pair=CROSS_ENCODED)
 DEEP = {
     "depth": "deep",
     "common_layers": 0,
@@ -409,17 +439,15 @@ DEEP = {
 
 
 def task_layers(count: int) -> dict[str, Any]:
-    """A head of `count` layers of a task's own, with the activation of all heads."""
-    return {"task_layers": count, "activation": None} if count > 1 else {"task_layers": count}
+    """Heads of `count` layers of a task's own, with the activation of all heads."""
+    return {"task_layers": count, "activation": None}
 
 
 FROZEN = varied(  # Pandey and Narayan's baseline
-    COURSE,
-    without=("encoder.dropout", "optimization.learning_rate", "optimization.layer_decay"),
-    optimization={"pooler_learning_rate": 1e-3, "task_mix": "in_turn"},
+    COURSE, optimization={"pooler_learning_rate": 1e-3, "task_mix": "in_turn"}
 )
 
-POINTS: dict[str, dict[str, Any]] = {
+POINTS_BY_KIND: dict[str, dict[str, Any]] = {
     # Each sentence by itself, the mean of its tokens, and the cosine of the two, which a pretrained sentence encoder
     # has right from the start. (Reimers and Gurevych 2019; Naeem, 4; Jetty, 4.2)
     "sentence-bert": SENTENCE_BERT,
@@ -429,61 +457,43 @@ POINTS: dict[str, dict[str, Any]] = {
     ),
     # Where words must be held against words, both sentences of a pair are read in one sequence.
     "cross-and-bi-encoder": CROSS_AND_BI_ENCODER,
-    "cross-encoder": varied(
-        CROSS_AND_BI_ENCODER,
-        without=("similarity.cosine", "similarity.cosine_loss", "similarity.ranking_weight"),
-        similarity={**CROSS_ENCODED, "loss": "mse"},
-    ),
+    "cross-encoder": varied(CROSS_AND_BI_ENCODER, number_pair=CROSS_ENCODED),
     # The papers' final configurations, and the techniques of the one that has none, as spaces/papers.py has them under
-    # the same names; and at the end what all of them start from.
+    # the same names; and at the end what all of them start from. What a paper does for sentiment, paraphrase and
+    # similarity is done for single sentences, binary pairs and numbers of pairs.
     "jetty-final": varied(
         COURSE,
-        without=OF_BI_ENCODED_PAIRS,
         technique={"on": True, "name": "layer_drop"},
         layer_drop={"probability": 0.15, "growth": "uniform"},
         head={**DEEP, "common_layers": 1, "activation": "identity"},
-        sentiment=task_layers(1),
-        paraphrase={**CROSS_ENCODED, **task_layers(1)},
-        similarity={**CROSS_ENCODED, **task_layers(1)},
+        task=task_layers(1),
+        pair=CROSS_ENCODED,
     ),
     "gamarra-udash-final": varied(
         COURSE,
-        without=of_bi_encoding("similarity"),
         head={**DEEP, "activation": "identity", "dropout": 0.5},
-        sentiment=task_layers(3),
-        paraphrase=task_layers(3),
-        similarity={**CROSS_ENCODED, **task_layers(3)},
+        task=task_layers(3),
+        number_pair=CROSS_ENCODED,
         optimization={"batch_size": 32, "schedule": "exponential", "decay": 0.9},
     ),
     "grudzinski-final": varied(
         COURSE,
         technique={"on": True, "name": "sharing"},
         head={**DEEP, "pooled_layer_norm": True, "activation": "relu", "dropout": 0.0, "output_dropout": 0.3},
-        sentiment=task_layers(2),
-        paraphrase=task_layers(2),
-        similarity=task_layers(2),
-        sharing={
-            "sentiment_to_paraphrase": True,
-            "sentiment_to_similarity": True,
-            "paraphrase_to_similarity": True,
-            "signal": "logits",
-            "gradient_scale": 0.0,
-            "fusion": "concat",
-        },
+        task=task_layers(2),
+        sharing={"signal": "logits", "gradient_scale": 0.0, "fusion": "concat"},
     ),
     "naeem-final": varied(
         COURSE,
-        without=("optimization.task_mix", "paraphrase.loss"),
         head={**DEEP, "layer_norm": True, "activation": "relu", "dropout": 0.4},
-        sentiment={**task_layers(3), "activation": "identity"},
-        paraphrase={**task_layers(3), "cosine": "added"},
-        similarity={**task_layers(3), "cosine": "added"},
+        task=task_layers(3),
+        single={"activation": "identity"},
+        pair={"cosine": "added"},
         optimization={"batch_size": 16, "tasks_per_step": "all"},
     ),
     "pandey-narayan-adapter-feed-forward": varied(
         FROZEN,
         technique={"on": True, "name": "adapter"},
-        encoder={"dropout": 0.1},
         adapter={
             "trainable": "none",
             "modules": "bottleneck_and_lhuc",

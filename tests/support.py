@@ -15,14 +15,17 @@ import torch
 from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 
 from model.config import EncoderConfig, HeadConfig, OptimizationConfig, TaskConfig, TrialConfig
-from model.data.corpus import Corpus, Example, Split, in_test_cut
-from model.data.tasks import CS224N, Task
+from model.data.corpus import Corpus, Example, Split, part_of
+from model.data.tasks import CS224N, CS224N_SOURCES, FileKey, Source
 from model.errors import UserError
 from model.network.bert import Bert
 from model.network.packing import Packing
 from model.network.pretrained import Encoder
 from model.network.shape import BertShape
+from model.problem import Problem
 
+PROBLEM = Problem(tasks=CS224N, num_layers=2, hidden_size=16, num_heads=2, train_size={}, dev_size={})
+"""For what does not depend on it."""
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 GOOD, BAD = ("good", "great", "fine", "lovely"), ("bad", "poor", "awful", "dull")
 NOUNS = ("film", "plot", "song", "dog", "cat", "man", "girl", "car", "house", "tree", "river", "book")
@@ -94,19 +97,21 @@ def tiny_corpus(train: int = 60, dev: int = 24, test: int = 12) -> Corpus:
 def write_corpus(folder: Path, corpus: Corpus) -> None:
     """`corpus` as the course's files: train, dev and student test, no labelled test."""
     folder.mkdir()
-    for task in corpus.tasks:
+    for source in CS224N_SOURCES:
         for split in ("train", "dev"):
-            _write_split(folder / f"{task.file_stem}-{split}.csv", task, corpus, split, labelled=True)
-        _write_split(folder / f"{task.file_stem}-test-student.csv", task, corpus, "test", labelled=False)
+            _write_split(folder, source, split, corpus, split)
+        _write_split(folder, source, "unlabelled", corpus, "test")
 
 
-def _write_split(path: Path, task: Task, corpus: Corpus, split: Split, *, labelled: bool) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
+def _write_split(folder: Path, source: Source, key: FileKey, corpus: Corpus, split: Split) -> None:
+    name, task, labelled = source.file(key), source.task, key != "unlabelled"
+    assert name is not None
+    with (folder / name).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\r\n")
         writer.writerow(["", "id", *task.sentence_columns, *([task.label_column] if labelled else [])])
         for i, e in enumerate(corpus.examples[task.name][split]):
             writer.writerow([i, e.id, *e.sentences, *([e.label] if labelled else [])])
-    assert any(in_test_cut(e.id) for e in corpus.examples[task.name]["train"])
+    assert any(part_of(e.id, {"test": 0.1}) == "test" for e in corpus.examples[task.name]["train"])
 
 
 def _review(rng: random.Random) -> tuple[tuple[str], float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +15,10 @@ from analysis.published.figures import in_paper
 from analysis.why.cost import Cost, front, train_seconds, trainable_parameters
 from analysis.why.edges import edges
 from analysis.why.importance import LEAST_TRIALS, Importance, importances
-from analysis.winner.results import Candidate, Estimate, Figures, OnTest, Results, read_results
+from analysis.winner.results import Candidate, Estimate, Figures, OnTest, Peer, Results, read_results
 from model.config import TrialConfig
+from model.data.scores import overall_2023
+from model.data.tasks import CS224N_SOURCES, Task
 from model.describe import describe
 from model.errors import UserError
 from search.leaderboard import parameter_count
@@ -87,10 +88,11 @@ def page(run: RunFolder) -> dict[str, Any]:
     seconds = read_ledger(run.ledger).seconds_spent() if run.ledger.exists() else 0.0
     won = _winner(run, records, results)
     kept, measured = _kept(results), importances(records)
-    rows = _figure_rows(won, results, kept)
+    rows = _figure_rows(info, won, results, kept)
     return {
         "run": run,
         "tasks": info.tasks,
+        "both_formulas": _of_the_course(info),
         "records": records,
         "won": won,
         "results": results,
@@ -185,26 +187,38 @@ def _tiles(
     return [*tiles, searched]
 
 
-def _figure_rows(won: TrialRecord | None, results: Results | None, kept: Candidate | None) -> list[FigureRow]:
+def _of_the_course(info: RunInfo) -> bool:
+    """Whether the tasks are CS224N's, which have two formulas and papers."""
+    return info.sources == CS224N_SOURCES
+
+
+def _figure_rows(
+    info: RunInfo, won: TrialRecord | None, results: Results | None, kept: Candidate | None
+) -> list[FigureRow]:
     if won is None or won.best is None:
         return []
-    rows = [_searched(won.best)]
+    rows = [_searched(won.best, [source.task for source in info.sources])]
     if results and kept:
         corrected = results.selection.corrected
         rows += [
             FigureRow(label="dev, corrected for selection", overall=corrected.value, interval=corrected),
             _row(f"dev, {wording.kept_on_train(kept, results)}", kept.dev),
             _tested(f"test, {wording.kept(kept, results)}", results.final, strong=True),
-            *(_tested(f"test, {peer.point}", peer.test, in_paper=in_paper(peer.point)) for peer in results.peers),
+            *(_tested(f"test, {peer.point}", peer.test, in_paper=_printed(info, peer)) for peer in results.peers),
         ]
     return rows
 
 
-def _searched(best: Report) -> FigureRow:
+def _printed(info: RunInfo, peer: Peer) -> str:
+    """What a paper prints of a point, of the course's tasks."""
+    return in_paper(peer.point) if _of_the_course(info) else ""
+
+
+def _searched(best: Report, tasks: Sequence[Task]) -> FigureRow:
     return FigureRow(
         label="dev, as the search saw it",
         overall=best.overall,
-        overall_2023=statistics.fmean(best.scores.values()),
+        overall_2023=overall_2023(tasks, best.scores),
         by_task=best.scores,
         clean=best.clean_overall,
     )

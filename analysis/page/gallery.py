@@ -15,7 +15,7 @@ from analysis.page.plots.refitted import Row
 from analysis.why import cost
 from analysis.why.importance import Importance
 from analysis.winner.results import KEPT, Candidate, Results
-from model.data.tasks import CS224N, Binary, Classes, Number, Task
+from model.data.tasks import METRIC_NAMES, Binary, Classes, Number
 from model.errors import UserError
 from search.pareto import Objective
 from search.records import TrialRecord, is_fit
@@ -24,7 +24,6 @@ from search.run_folder import RunFolder, RunInfo
 Pictures = dict[str, Picture | list[Picture]]
 MOST_AXES = 7
 """Of the parallel coordinates, beside the score's: more can't be read."""
-_METRICS = {"accuracy": "accuracy", "pearson": "Pearson's r"}
 
 
 def pictures(
@@ -41,7 +40,7 @@ def pictures(
     if any(record.reports for record in records):
         found["curves"] = curves.all_trials(records, won)
     if won is not None:
-        metrics = {task.name: _METRICS[task.metric] for task in _tasks(info)}
+        metrics = {source.task.name: METRIC_NAMES[source.task.metric] for source in info.sources}
         found |= {"scores": curves.scores(won, info.tasks, metrics), "losses": curves.losses(won, info.tasks)}
         found |= _of_search(info, records, won, measured)
     if won is not None and results is not None and kept is not None:
@@ -90,10 +89,6 @@ def _telling(fit: Sequence[TrialRecord], measured: Sequence[Importance]) -> list
     return sorted(shared, key=lambda name: rank.get(name, len(rank)))[:MOST_AXES]
 
 
-def _tasks(info: RunInfo) -> list[Task]:
-    return [task for task in CS224N if task.name in info.tasks]
-
-
 def _of_refit(results: Results, won: TrialRecord, kept: Candidate) -> Pictures:
     selection = results.selection
     searched = won.best.overall if won.best else None
@@ -124,15 +119,15 @@ def _of_errors(refit: Path, info: RunInfo) -> list[Picture]:
     """One for each task, of the kept model on test."""
     said, labels = _read(refit / "outputs" / f"{KEPT}.npz"), _read(refit / "labels.npz")
     drawn = []
-    for task in _tasks(info):
+    for task in (source.task for source in info.sources):
         key = f"{task.name}.test"
         if not len(labels[key]):
             continue
         match task.label:
             case Classes():
-                drawn.append(errors.confusion(info.tasks, task.name, said[key], labels[key]))
+                drawn.append(errors.confusion(info.tasks, task.name, task.classes, said[key], labels[key]))
             case Binary():
-                drawn.append(errors.roc(info.tasks, task.name, said[key], labels[key]))
+                drawn.append(errors.roc(info.tasks, task.name, task.classes, said[key], labels[key]))
             case Number():
                 drawn.append(errors.scatter(info.tasks, task.name, said[key], labels[key]))
     return drawn

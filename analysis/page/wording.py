@@ -149,11 +149,13 @@ def facts(info: RunInfo, records: Sequence[TrialRecord], seconds: float) -> list
         ("trials", states(records)),
         ("retries", str(sum(len(record.retries) for record in records) or "none")),
         ("space", info.space),
+        *((("tasks", info.tasks_file),) if info.tasks_file else ()),
         ("data", f"{info.data} (fingerprint {info.data_fingerprint})"),
         ("dev", ", ".join(f"{task} {size}" for task, size in info.dev_size.items()) + " examples"),
         ("dev rows in train", ", ".join(f"{task} {count}" for task, count in leaks.items()) or "none"),
         ("rows skipped", ", ".join(f"{file} {count}" for file, count in rows.items()) or "none"),
         ("encoder", f"{info.encoder} (fingerprint {info.encoder_fingerprint}){pretrained}"),
+        ("texts", f"cut to sequences of {info.max_tokens} tokens"),
         ("machine", f"{info.concurrent} at a time, on {device}{plural(info.threads, 'CPU thread')} each"),
         ("computed in", info.computes_in),
         ("seed", str(info.seed)),
@@ -190,8 +192,10 @@ def again(run: RunFolder) -> RunFolder:
 def search_command(run: RunFolder, info: RunInfo) -> str:
     """What to type for the same search again."""
     flags = [
-        *("--space", str(run.space), "--data", info.data, "--encoder", info.pretrained_from or info.encoder),
+        *("--space", str(run.space), *(("--tasks", info.tasks_file) if info.tasks_file else ()), "--data", info.data),
+        *("--encoder", info.pretrained_from or info.encoder),
         *(("--pretrain-epochs", str(info.pretrain_epochs)) if info.pretrain_epochs else ()),
+        *("--max-tokens", str(info.max_tokens)),
         *(("--skip-bad-rows",) if info.skipped_rows else ()),
         *("--search", info.search),
         *(("--objectives", *info.objectives) if len(info.objectives) > 1 else ()),

@@ -8,7 +8,7 @@ with a thousand examples a task, and too rarely with sixty.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from scipy import stats
 
 from analysis.statistics.bootstrap import RESAMPLES, Predictions, resampled_overalls
 from analysis.winner.results import Estimate
-from model.data.scores import overall, score
+from model.data.scores import confusion, macro_f1, matthews, on_unit_scale, overall, score
 from model.data.tasks import Metric, Task
 
 CONFIDENCE = 0.95
@@ -42,15 +42,25 @@ class SeedNoise:
 def metric_interval(metric: Metric, predicted: np.ndarray, labels: np.ndarray) -> Estimate:
     """A model's metric on one task, with its interval over the examples; `predicted` and `labels` are (N,).
 
-    Accuracy: Wilson's score interval. Pearson's r: Fisher's z with a variance that does not take labels and predictions
-    for normal.
+    Accuracy: Wilson's score interval; macro F1 and Matthews' correlation: the same with another size of the sample.
+    Pearson's r: Fisher's z with a variance that does not take labels and predictions for normal. Spearman's rho:
+    Fisher's z with the variance of Bonett and Wright (2000).
     """
     value = score(metric, predicted, labels)
-    if metric == "accuracy":
-        correct = int(np.count_nonzero(predicted == labels))
-        interval = stats.binomtest(correct, len(labels)).proportion_ci(CONFIDENCE, method="wilson")
-        return Estimate(value, float(interval.low), float(interval.high))
-    return _correlation_interval(value, predicted.astype(np.float64), labels.astype(np.float64))
+    match metric:
+        case "accuracy":
+            return Estimate(value, *_wilson(value, len(labels)))
+        case "macro_f1":
+            table = confusion(predicted, labels)
+            return Estimate(value, *_wilson(value, _effective_size(value, _jackknifed(table, macro_f1), len(labels))))
+        case "matthews":
+            share, variance = (value + 1) / 2, _jackknifed(confusion(predicted, labels), matthews) / 4
+            low, high = _wilson(share, _effective_size(share, variance, len(labels)))
+            return Estimate(value, 2 * low - 1, 2 * high - 1)
+        case "pearson":
+            return _correlation_interval(value, predicted.astype(np.float64), labels.astype(np.float64))
+        case "spearman":
+            return _fishers(value, 1 + value**2 / 2, len(labels))
 
 
 def metric_intervals(tasks: Sequence[Task], labels: Predictions, predicted: Predictions) -> dict[str, Estimate]:
@@ -63,7 +73,11 @@ def overall_interval(tasks: Sequence[Task], by_task: Mapping[str, Estimate]) -> 
 
     MOVER: the tasks' examples are independent of each other, so their distances to the limits add up as squares.
     """
-    parts = [_on_unit_scale(task.metric, by_task[task.name]) for task in tasks]
+    parts = [
+        Estimate(*(on_unit_scale(task.metric, end) for end in (one.value, one.low, one.high)))
+        for task in tasks
+        for one in [by_task[task.name]]
+    ]
     value = math.fsum(part.value for part in parts) / len(parts)
     below = math.sqrt(math.fsum((part.value - part.low) ** 2 for part in parts)) / len(parts)
     above = math.sqrt(math.fsum((part.high - part.value) ** 2 for part in parts)) / len(parts)
@@ -105,22 +119,50 @@ def estimate(value: float, from_examples: float, from_seeds: float, freedom: int
     return Estimate(value, value - half, value + half)
 
 
-def _on_unit_scale(metric: Metric, estimate: Estimate) -> Estimate:
-    if metric == "accuracy":
-        return estimate
-    return Estimate((estimate.value + 1) / 2, (estimate.low + 1) / 2, (estimate.high + 1) / 2)
+def _wilson(share: float, size: float) -> tuple[float, float]:
+    """Wilson's score interval of a share seen in a sample. (Wilson 1927)"""
+    square = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) ** 2
+    middle = (share + square / (2 * size)) / (1 + square / size)
+    half = math.sqrt(square * (share * (1 - share) / size + square / (4 * size**2))) / (1 + square / size)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _effective_size(share: float, variance: float, size: int) -> float:
+    """The size of the sample in which a plain share would vary as much. (Korn and Graubard 1998) Where none is seen to
+    vary, the sample's own."""
+    return share * (1 - share) / variance if variance > 0 and 0 < share < 1 else size
+
+
+def _jackknifed(table: np.ndarray, metric: Callable[[np.ndarray], float]) -> float:
+    """The variance of a metric of a `confusion` over the examples: the jackknife's, of which those in one cell are all
+    alike. (Efron and Tibshirani 1993, chapter 11)"""
+    size = table.sum()
+    if size < 3:
+        return 0.0
+    cells = [(row, column) for row, column in np.argwhere(table).tolist()]
+    counts, without = np.array([table[cell] for cell in cells]), []
+    for cell in cells:
+        less = table.copy()
+        less[cell] -= 1
+        without.append(metric(less))
+    left = np.array(without)
+    return float((size - 1) / size * (counts @ (left - counts @ left / size) ** 2))
 
 
 def _correlation_interval(r: float, x: np.ndarray, y: np.ndarray) -> Estimate:
-    """Fisher's z = artanh r, whose variance is that of r's influence function over (1 - r^2)^2 (Devlin, Gnanadesikan
-    and Kettenring 1975): 1 / N for normal data, made 1 / (N - 3) as Fisher does."""
-    size = len(x)
+    """Fisher's z of Pearson's r, with the variance of r's influence function over (1 - r^2)^2 (Devlin, Gnanadesikan and
+    Kettenring 1975), which is 1 for normal data."""
+    if abs(r) > 1 - 1e-12 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return _fishers(r, 1.0, len(x))  # r is 1, or 0 by definition: as of two unrelated normal values
+    x, y = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
+    influence = (x * y - r * (x * x + y * y) / 2) / (1 - r * r)
+    return _fishers(r, float(np.mean(influence**2)), len(x))
+
+
+def _fishers(r: float, variance: float, size: int) -> Estimate:
+    """The interval of a correlation from that of z = artanh r, whose variance is `variance` / (size - 3), where 3 is
+    Fisher's."""
     if size < 4 or abs(r) > 1 - 1e-12:
         return Estimate(r, -1.0, 1.0)  # z's variance, or z itself, is infinite
-    if np.ptp(x) == 0 or np.ptp(y) == 0:
-        influence = np.ones(size)  # r is 0 by definition; the interval is that of two unrelated normal values
-    else:
-        x, y = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
-        influence = (x * y - r * (x * x + y * y) / 2) / (1 - r * r)
-    half = stats.norm.ppf((1 + CONFIDENCE) / 2) * math.sqrt(np.mean(influence**2) / (size - 3))
+    half = stats.norm.ppf((1 + CONFIDENCE) / 2) * math.sqrt(variance / (size - 3))
     return Estimate(r, math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half))

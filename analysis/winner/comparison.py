@@ -31,7 +31,9 @@ def ablation_path(
         return None
     order = [one.param for one in importances(records)]
     try:
-        way = ablation.plan(load_space(ground.run.space), ground.problem, start, winner, order, MOST_STEPS)
+        way = ablation.plan(
+            load_space(ground.run.space, ground.problem), ground.problem, start, winner, order, MOST_STEPS
+        )
     except UserError as error:
         ground.say(f"No path to the winner: {error}")
         return None

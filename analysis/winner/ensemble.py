@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from analysis.winner.results import Estimate
+from model.data.scores import score
 from model.data.tasks import Task
 from model.training.evaluate import decide
 
@@ -102,7 +103,7 @@ def choose_members(
     stacked = np.stack([outputs[name][rows] for name in names])
     if not np.isfinite(stacked).all():
         raise ValueError(f"{task.name}: outputs that are not finite can be of no ensemble")
-    library = (_Correlations if task.metric == "pearson" else _Accuracies)(task, stacked, labels[rows])
+    library = (_Correlations if task.metric == "pearson" else _Scores)(task, stacked, labels[rows])
     counts, members, best, size = np.zeros(len(names), dtype=np.int64), list[str](), -np.inf, 0
     for _ in range(rounds):
         scores = library.scores_with_each(counts)
@@ -124,8 +125,8 @@ def ensemble_helps(gain: Estimate) -> bool:
     return gain.low > 0
 
 
-class _Accuracies:
-    """Accuracies of ensembles of M models."""
+class _Scores:
+    """The task's metric of ensembles of M models."""
 
     def __init__(self, task: Task, outputs: np.ndarray, labels: np.ndarray) -> None:
         """`outputs` (M, N, classes) or (M, N), `labels` (N,)."""
@@ -134,8 +135,8 @@ class _Accuracies:
     def scores_with_each(self, counts: np.ndarray) -> np.ndarray:
         """Of the ensemble of each model `counts` (M,) times and, in turn, each model once more: (M,)."""
         together = np.tensordot(counts, self._outputs, axes=1) + self._outputs
-        mean = (together / (counts.sum() + 1)).astype(np.float32)
-        return (decide(self._task, mean) == self._labels).mean(axis=1)
+        means = (together / (counts.sum() + 1)).astype(np.float32)
+        return np.array([score(self._task.metric, decide(self._task, mean), self._labels) for mean in means])
 
 
 class _Correlations:
@@ -149,7 +150,7 @@ class _Correlations:
         self._covariance, self._gram, self._variance = centered @ true, centered @ centered.T, true @ true
 
     def scores_with_each(self, counts: np.ndarray) -> np.ndarray:
-        """As of `_Accuracies`."""
+        """As of `_Scores`."""
         covariance = counts @ self._covariance + self._covariance
         crossed = self._gram @ counts
         variance = (counts @ crossed + 2 * crossed + self._gram.diagonal()) * self._variance

@@ -34,7 +34,7 @@ class Ground:
     info: RunInfo
     options: Options
     corpus: Corpus
-    """With test and student."""
+    """With test and unlabelled."""
     encoder: Encoder
     problem: Problem
     precision: ConcretePrecision
@@ -95,7 +95,7 @@ def prepare(run: RunFolder, options: Options, console: Console, go_on: str) -> G
     """Reads data, now with test, and encoder. Raises UserError where they are not what the search was given."""
     info = run.info()
     skip = bool(info.skipped_rows)
-    searched = read_corpus(info.data, skip_bad_rows=skip)
+    searched = read_corpus(info.data, sources=info.sources, skip_bad_rows=skip)
     if searched.fingerprint() != info.data_fingerprint:
         raise UserError(
             f"{info.data} has changed since the search: fingerprint {searched.fingerprint()}, not "
@@ -104,11 +104,16 @@ def prepare(run: RunFolder, options: Options, console: Console, go_on: str) -> G
     encoder = read_encoder(info.encoder)
     if encoder.fingerprint() != info.encoder_fingerprint:
         raise UserError(f"the encoder {info.encoder} has changed since the search: its fingerprint differs")
-    corpus = read_corpus(info.data, ("train", "dev", "test", "student"), skip_bad_rows=skip or options.skip_bad_rows)
+    corpus = read_corpus(
+        info.data,
+        ("train", "dev", "test", "unlabelled"),
+        sources=info.sources,
+        skip_bad_rows=skip or options.skip_bad_rows,
+    )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     precision = resolve_precision(cast(Precision, info.precision), device)
     torch.set_num_threads(usable_cores())
-    tokens, fingerprint = tokenize(corpus, encoder), corpus.fingerprint()
+    tokens, fingerprint = tokenize(corpus, encoder, info.max_tokens), corpus.fingerprint()
     ground = Ground(
         run,
         info,
@@ -120,7 +125,7 @@ def prepare(run: RunFolder, options: Options, console: Console, go_on: str) -> G
         Trained(run.retrained, tokens, fingerprint, encoder, precision, device),
         Trained(run.retrained_with_dev, _after_dev(corpus, tokens), fingerprint, encoder, precision, device),
         console,
-        tokenize(searched, encoder),
+        tokenize(searched, encoder, info.max_tokens),
         go_on,
     )
     for file, skipped in corpus.skipped.items():

@@ -43,7 +43,7 @@ class Combination:
 
     @cached_property
     def outputs(self) -> Outputs:
-        """What it says of dev, test and student."""
+        """What it says of dev, test and unlabelled."""
         if self.kind == "soup":
             return self.trained.ask(self.model())
         said = {name: self.trained.outputs(self.records[name]) for name in self.names}
@@ -64,11 +64,12 @@ class Combination:
 
     def write(self, folder: Path, encoder: Encoder, precision: ConcretePrecision) -> None:
         """Writes it to `folder` (model.network.saved)."""
+        most = self.trained.tokens.max_length
         if self.kind != "ensemble":
-            write_model(folder, self.model(), encoder, precision)
+            write_model(folder, self.model(), encoder, precision, most)
             return
         for name in self.names:
-            write_model(member_folder(folder, name), self.trained.model(self.records[name]), encoder, precision)
+            write_model(member_folder(folder, name), self.trained.model(self.records[name]), encoder, precision, most)
         write_ensemble(folder, self.members)
 
     def configs(self) -> dict[str, TrialConfig]:

@@ -29,7 +29,7 @@ def _of(task: Task, examples: Sequence[Example], said: np.ndarray) -> list[Mista
         Mistake(
             task=task.name,
             sentences=list(examples[row].sentences),
-            label=f"{labels[row]:g}",
+            label=task.classes[int(labels[row])] if task.classes else f"{labels[row]:g}",
             predicted=predicted[row],
             error=float(errors[row]),
         )
@@ -46,10 +46,11 @@ def _errors(task: Task, labels: np.ndarray, said: np.ndarray) -> tuple[np.ndarra
             others[rows, right] = -np.inf
             errors = others.max(axis=1, initial=-np.inf) - said[rows, right]
             wrong = others.argmax(axis=1)
-            words = [f"{label} ({said[row, label]:.0%})" for row, label in zip(rows, wrong, strict=True)]
+            names = task.classes
+            words = [f"{names[label]} ({said[row, label]:.0%})" for row, label in zip(rows, wrong, strict=True)]
         case Binary():
             errors = np.where(labels == 1, 1 - 2 * said, 2 * said - 1)
-            words = [f"{int(p > 0.5)} ({max(p, 1 - p):.0%})" for p in said]
+            words = [f"{task.classes[int(p > 0.5)]} ({max(p, 1 - p):.0%})" for p in said]
         case Number():
             errors = np.abs(said - labels)
             words = [f"{value:.2f}" for value in said]

@@ -14,13 +14,18 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from analysis.winner.results import Estimate, Figures, Kind, OnTest
 from model.config import TrialConfig
-from model.data.tasks import Binary, Classes, Number, Task
+from model.data.tasks import CS224N, METRIC_NAMES, Binary, Classes, Metric, Number, Task
 from model.describe import describe
 from model.training.precision import ConcretePrecision
 
-_METRICS = {"accuracy": "accuracy", "pearson": "pearsonr"}
+_METRICS: dict[Metric, str] = {
+    "accuracy": "accuracy",
+    "macro_f1": "f1",
+    "matthews": "matthews_correlation",
+    "pearson": "pearsonr",
+    "spearman": "spearmanr",
+}
 """As the hub calls them."""
-_METRIC_NAMES = {"accuracy": "accuracy", "pearson": "Pearson's r"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,14 +77,14 @@ def _metadata(card: ModelCard) -> str:
     test = card.test.figures.by_task
     on_hub = card.encoder != "demo" and not Path(card.encoder).is_absolute()
     data = ModelCardData(
-        language="en",
+        language="en" if tuple(card.tasks) == CS224N else None,
         base_model=card.encoder if on_hub else None,
         tags=["bert", "multi-task", *(task.name for task in card.tasks)],
         metrics=sorted({_METRICS[task.metric] for task in card.tasks}),
         model_name=card.run,
         eval_results=[
             EvalResult(
-                task_type="sentence-similarity" if isinstance(task.label, Number) else "text-classification",
+                task_type="sentence-similarity" if task.is_pair and task.kind == "number" else "text-classification",
                 task_name=task.name,
                 dataset_type=_short(card.data),
                 dataset_name=f"{_short(card.data)}, {task.name}",
@@ -115,17 +120,20 @@ def _scores(card: ModelCard) -> str:
     test, dev, rows = card.test.figures, card.dev, []
     for task in card.tasks:
         own = [_number(test.clean_by_task.get(task.name)), *([_number(dev.by_task[task.name])] if dev else [])]
-        name = f"{task.name}, {_METRIC_NAMES[task.metric]}"
+        name = f"{task.name}, {METRIC_NAMES[task.metric]}"
         rows.append([name, str(card.test_size[task.name]), *_interval(card.test.by_task[task.name]), *own])
     own = [_number(test.clean_overall), *([_number(dev.overall)] if dev else [])]
-    rows.append(["overall (2024)", "", *_interval(card.test.overall), *own])
-    old = [_number(test.overall_2023), "", "", *([_number(dev.overall_2023)] if dev else [])]
-    rows.append(["overall (2023)", "", *old])
+    both_formulas = test.overall_2023 is not None
+    rows.append(["overall (2024)" if both_formulas else "overall", "", *_interval(card.test.overall), *own])
+    if both_formulas:
+        old = [_number(test.overall_2023), "", "", *([_number(dev.overall_2023)] if dev else [])]
+        rows.append(["overall (2023)", "", *old])
     columns = ["", "test sentences or pairs", "test", "95% interval", "test, clean", *(["dev"] if dev else [])]
     return (
         f"{_table(columns, rows)}\n\n"
         "Neither the search nor training was given test. Clean: without the rows that stand in train too. Overall is "
-        "the mean of the scores, with (r + 1) / 2 for Pearson's r (2024) or r as it is (2023)."
+        "the mean of the scores, with (r + 1) / 2 for correlations r"
+        + (" (2024) or r as it is (2023)." if both_formulas else ".")
         + (" Dev was used to choose this model, and flatters it." if dev else "")
     )
 
@@ -160,7 +168,7 @@ def _use(card: ModelCard, encoders: Sequence[Path]) -> str:
 
 def _limits(card: ModelCard) -> str:
     lines = [
-        f"English sentences like those of `{_short(card.data)}`: what the scores are on others is not known.",
+        f"Sentences like those of `{_short(card.data)}`: what the scores are on others is not known.",
         f"Its scores were computed in {card.precision}, in which it predicts as well. The same file gives the same "
         "predictions on the same machine; on another one the last digits may differ.",
         "What a pretrained encoder took up from its texts, prejudice included, is still in it.",
@@ -179,11 +187,18 @@ def _reads(task: Task) -> str:
 def _says(task: Task) -> str:
     match task.label:
         case Classes(count=count):
-            return f"a class from 0 to {count - 1}, and the probability of each"
+            classes = f"one of {_few(task.classes)}" if task.label_names else f"a class from 0 to {count - 1}"
+            return f"{classes}, and the probability of each"
         case Binary():
-            return "0 or 1, and the probability of 1"
+            return f"{' or '.join(task.classes)}, and the probability of {task.classes[1]}"
         case Number(low=low, high=high):
             return f"a number, {low:g} to {high:g}"
+
+
+def _few(names: Sequence[str]) -> str:
+    """All of them, or where they are many the first."""
+    cells = [name.replace("|", "\\|").replace("\n", " ") for name in names]  # of a table
+    return ", ".join(cells) if len(cells) <= 10 else f"{', '.join(cells[:8])} and {len(cells) - 8} others"
 
 
 def _short(place: str) -> str:

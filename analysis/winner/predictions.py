@@ -1,37 +1,76 @@
-"""Predictions as files, in the course's own format.
+"""Predictions as files: tables of one's own tasks, and for those of CS224N the course's own format.
 
-The format is that of the CS224N default project's evaluation.py, odd spaces and spelling included, since its graders
-read just that: a header `id \\t Predicted_Sentiment `, then rows `ID , VALUE `.
+That is the format of the default project's evaluation.py, odd spaces and spelling included, since its graders read just
+that: a header `id \\t Predicted_Sentiment `, then rows `ID , VALUE `.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from model.data.corpus import Corpus, Split
-from model.data.tasks import Classes
+from model.data.corpus import Corpus, Example, Split
+from model.data.tasks import CS224N, Task
+
+_COURSE = dict(
+    zip(
+        CS224N,
+        (("sst", "Predicted_Sentiment"), ("para", "Predicted_Is_Paraphrase"), ("sts", "Predicted_Similiary")),
+        strict=True,
+    )
+)
+"""By task, what the course calls the file, and the column of predictions as it spells it."""
 
 
 def write_predictions(folder: Path, corpus: Corpus, predicted: Mapping[Split, Mapping[str, np.ndarray]]) -> None:
-    """Writes predictions (by split, then task, in the order of the examples) as `{task}-{dev|test}-output.csv` files;
-    none for dev where `predicted` has none.
-
-    The course's test is the student file; a task without one gets the labelled test instead.
-    """
+    """Writes predictions (by split, then task, in the order of the examples) into a file for each task and split: of
+    dev, none where `predicted` has none; of test; and of unlabelled, where there is any. The course calls the
+    unlabelled file test, so that of its tasks the labelled one is written only where that is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     for task in corpus.tasks:
-        source: dict[str, Split] = {
-            "dev": "dev",
-            "test": "student" if corpus.examples[task.name]["student"] else "test",
-        }
-        for name, split in source.items():
-            if split not in predicted:
-                continue
-            rows = zip(corpus.examples[task.name][split], predicted[split][task.name].tolist(), strict=True)
-            lines = [f"id \t {task.output_header} \n"]
-            for example, value in rows:
-                lines.append(f"{example.id} , {int(value) if isinstance(task.label, Classes) else value} \n")
-            (folder / f"{task.output_stem}-{name}-output.csv").write_text("".join(lines))
+        for name, split in _files(task, corpus):
+            if split in predicted:
+                examples, values = corpus.examples[task.name][split], predicted[split][task.name]
+                if task in _COURSE:
+                    _write_as_the_course(folder, task, name, examples, values)
+                else:
+                    _write_table(folder / f"{task.name}-{name}.csv", task, examples, values)
+
+
+def in_words(task: Task, values: np.ndarray) -> list[str]:
+    """Predictions as text: what classes are called, and of numbers the shortest that fp32 reads as the same one; what
+    is not a number stays that."""
+    if task.classes:
+        return [task.classes[int(value)] if np.isfinite(value) else "nan" for value in values]
+    return [str(value) for value in values]
+
+
+def _files(task: Task, corpus: Corpus) -> Iterator[tuple[str, Split]]:
+    """What is written: what it is called, and the split."""
+    has_unlabelled = bool(corpus.examples[task.name]["unlabelled"])
+    yield "dev", "dev"
+    if task in _COURSE:
+        yield "test", "unlabelled" if has_unlabelled else "test"
+        return
+    yield "test", "test"
+    if has_unlabelled:
+        yield "unlabelled", "unlabelled"
+
+
+def _write_table(path: Path, task: Task, examples: Sequence[Example], values: np.ndarray) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["id", *task.sentence_columns, "predicted"])
+        for example, value in zip(examples, in_words(task, values), strict=True):
+            writer.writerow([example.id, *example.sentences, value])
+
+
+def _write_as_the_course(folder: Path, task: Task, name: str, examples: Sequence[Example], values: np.ndarray) -> None:
+    stem, header = _COURSE[task]
+    lines = [f"id \t {header} \n"]
+    for example, value in zip(examples, values.tolist(), strict=True):
+        lines.append(f"{example.id} , {int(value) if task.kind == 'classes' else value} \n")
+    (folder / f"{stem}-{name}-output.csv").write_text("".join(lines))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,14 +10,15 @@ import numpy as np
 import torch
 
 from analysis.winner.ensemble import Counts, combined
-from model.data.corpus import Corpus, Split
-from model.data.tasks import CS224N, Task
-from model.data.tokens import tokenize
+from model.data.corpus import Corpus, Example, Split
+from model.data.tasks import Task
+from model.data.tokens import describe_cut, tokenize
 from model.errors import UserError
 from model.network.multitask import MultitaskBert
 from model.network.pretrained import Encoder
-from model.network.saved import member_folder, read_ensemble, read_model, read_precision
+from model.network.saved import member_folder, read_ensemble, read_max_tokens, read_model, read_precision
 from model.training import evaluate
+from model.training.evaluate import decide
 from model.training.precision import ConcretePrecision
 
 
@@ -30,6 +31,8 @@ class Member:
     """Whose tokenizer goes with the model."""
     precision: ConcretePrecision
     """What it computes in."""
+    max_tokens: int
+    """What it cuts sequences to."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +55,78 @@ class Predictor:
         said: dict[str, dict[str, np.ndarray]] = {}
         for name, member in self.members.items():
             tasks = tuple(task for task in corpus.tasks if name in self.counts[task.name])
-            tokens = tokenize(replace(corpus, tasks=tasks), member.encoder)
+            tokens = tokenize(replace(corpus, tasks=tasks), member.encoder, member.max_tokens)
             said[name] = evaluate.outputs(member.model, tokens, split, member.precision, on_batch=on_batch)
         return combined(said, {task.name: self.counts[task.name] for task in corpus.tasks})
+
+    def said_of(
+        self, task: Task, sentences: Sequence[tuple[str, ...]], on_batch: Callable[[], None] | None = None
+    ) -> np.ndarray:
+        """What it says of one task's sentences; see `outputs`."""
+        return self.outputs(_unlabelled(task, sentences), "unlabelled", on_batch)[task.name]
+
+    def cut(self, task: Task, sentences: Sequence[tuple[str, ...]]) -> list[str]:
+        """What of the same sentences is too long to be read to its end, in words."""
+        corpus, members = _unlabelled(task, sentences), [self.members[name] for name in self.counts[task.name]]
+        return describe_cut(tokenize(corpus, members[0].encoder, min(member.max_tokens for member in members)))
+
+    def batches_of(self, task: Task, sentences: Sequence[tuple[str, ...]]) -> int:
+        """How many batches `said_of` takes."""
+        return self.batches(_unlabelled(task, sentences), "unlabelled")
+
+    def predict(self, texts: Sequence[str | Sequence[str]], task: str | None = None) -> list[str | int | float]:
+        """For each text, or pair of two texts, its label as the task's files have it: a name, or the number of a class,
+        or a number. All at once are much faster than one by one.
+
+        `task` need not be given where only one reads as many sentences. Raises ValueError for what it can't read.
+        """
+        asked, sentences = self._asked(texts, task)
+        decided = decide(asked, self.said_of(asked, sentences))
+        if not np.isfinite(decided).all():
+            raise ValueError(f"text {int(np.argmin(np.isfinite(decided)))}: the model's outputs for it are not finite")
+        if asked.label_names:
+            return [asked.label_names[int(value)] for value in decided]
+        return [int(value) if asked.classes else float(value) for value in decided]
+
+    def probabilities(self, texts: Sequence[str | Sequence[str]], task: str | None = None) -> np.ndarray:
+        """Of the same texts, the probability of each of the task's `classes`, (N, classes). Raises ValueError as
+        `predict`, and for a task of numbers."""
+        asked, sentences = self._asked(texts, task)
+        if not asked.classes:
+            raise ValueError(f"task {asked.name!r} is of numbers, which have no probabilities")
+        said = self.said_of(asked, sentences)
+        return said if said.ndim == 2 else np.stack([1 - said, said], axis=1)
+
+    def _asked(self, texts: Sequence[str | Sequence[str]], task: str | None) -> tuple[Task, list[tuple[str, ...]]]:
+        """The task that is meant, and its sentences as in training, without space around them."""
+        if isinstance(texts, str):
+            raise ValueError("texts is a text; allowed is a list of texts, or of pairs of them")
+        given = [(one,) if isinstance(one, str) else tuple(one) for one in texts]
+        named = [one for one in self.tasks if one.name == task] if task is not None else self.tasks
+        if not named:
+            raise ValueError(f"there is no task {task!r}; allowed are {', '.join(one.name for one in self.tasks)}")
+        width = len(given[0]) if given else len(named[0].sentence_columns)
+        fitting = [one for one in named if len(one.sentence_columns) == width]
+        if len(fitting) > 1:
+            raise ValueError(f"tasks {' and '.join(one.name for one in fitting)} read such texts; choose one by name")
+        wanted = fitting[0] if fitting else named[0]
+        for number, sentences in enumerate(given):
+            if len(sentences) != len(wanted.sentence_columns):
+                needed = "two texts" if wanted.is_pair else "one text"
+                raise ValueError(f"text {number}: {len(sentences)} of them; task {wanted.name!r} reads {needed}")
+            if not all(isinstance(text, str) and text.strip() for text in sentences):
+                raise ValueError(f"text {number}: {sentences!r}; allowed is text that is not empty")
+        return wanted, [tuple(text.strip() for text in sentences) for sentences in given]
 
     def batches(self, corpus: Corpus, split: Split) -> int:
         """How many batches `outputs` takes."""
         size = corpus.size(split)
         return sum(-(-size[task.name] // evaluate.BATCH_SIZE) * len(self.counts[task.name]) for task in corpus.tasks)
+
+
+def _unlabelled(task: Task, sentences: Sequence[tuple[str, ...]]) -> Corpus:
+    examples = [Example(str(number), texts, None) for number, texts in enumerate(sentences)]
+    return Corpus("given", (task,), {task.name: {"unlabelled": examples}})
 
 
 def load_predictor(folder: Path, device: torch.device) -> Predictor:
@@ -71,22 +138,24 @@ def load_predictor(folder: Path, device: torch.device) -> Predictor:
     counts = read_ensemble(folder)
     if counts is None:
         alone = _load(folder, device)
-        return Predictor(
-            tuple(task for task in CS224N if task.name in alone.model.config.tasks),
-            {folder.name: alone},
-            {task: {folder.name: 1} for task in alone.model.config.tasks},
-        )
+        tasks = alone.model.tasks
+        return Predictor(tasks, {folder.name: alone}, {task.name: {folder.name: 1} for task in tasks})
     names = dict.fromkeys(name for of_task in counts.values() for name in of_task)
     members = {name: _load(member_folder(folder, name), device) for name in names}
+    first = next(iter(members))
+    tasks = members[first].model.tasks
     for name, member in members.items():
-        if set(member.model.config.tasks) != set(counts):
-            own, known = ", ".join(member.model.config.tasks), ", ".join(counts)
+        names = [task.name for task in member.model.tasks]
+        if set(names) != set(counts):
+            own, known = ", ".join(names), ", ".join(counts)
             raise UserError(f"{folder}: the member {name} is of the tasks {own}; the ensemble is of {known}")
-    return Predictor(tuple(task for task in CS224N if task.name in counts), members, counts)
+        if member.model.tasks != tasks:
+            raise UserError(f"{folder}: the tasks of the member {name} are not described as those of {first}")
+    return Predictor(tasks, members, counts)
 
 
 def _load(path: Path, device: torch.device) -> Member:
     model, encoder = read_model(path)
     precision = read_precision(path)
     here: ConcretePrecision = "fp32" if precision == "fp16" and device.type == "cpu" else precision
-    return Member(model.to(device), encoder, here)
+    return Member(model.to(device), encoder, here, read_max_tokens(path, encoder))

@@ -4,7 +4,7 @@ refit/results.json     a Results
 refit/labels.npz       TASK.SPLIT: labels; TASK.SPLIT.in_train: whether the example stands in train too
 refit/outputs/NAME.npz TASK.SPLIT: what a model says of each example of dev and test (model.training.evaluate.outputs);
                        NAME is that of a trial in `retrained`, or soup, ensemble, and kept for what lies in model/
-refit/predictions/     of the model that is kept, in the course's format
+refit/predictions/     of the model that is kept; for the course's tasks in its format
 refit/model/           the model that is kept
 """
 
@@ -31,13 +31,13 @@ class Figures:
     by_task: Mapping[str, float]
     """Each task's own metric."""
     overall: float
-    """The mean of the metrics, each on 0 to 1: the leaderboard's formula of 2024."""
-    overall_2023: float
-    """The mean of the metrics as they are."""
+    """The mean of the metrics, each on 0 to 1: for CS224N's tasks its leaderboard's formula of 2024."""
+    overall_2023: float | None
+    """The mean of the metrics as they are; None for other tasks than CS224N's."""
     clean_by_task: Mapping[str, float]
     """Without the rows that stand in train too; without a task of which none remain."""
     clean_overall: float | None
-    """By the formula of 2024; None where a task is missing."""
+    """None where a task is missing."""
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def _chosen(results: Results) -> Finalist:
 
 
 def _models(results: Results, tasks: Sequence[str]) -> Table:
-    papers, kept = _printed(results), results.with_dev is None
+    papers, kept, both = _printed(results), results.with_dev is None, _both_formulas(results)
     clean = any(results.contaminated["test"].values())
     table = _table(
         "On test, which nothing was decided on",
@@ -100,7 +100,7 @@ def _models(results: Results, tasks: Sequence[str]) -> Table:
         "test",
         "95% interval",
         *(["without rows in train"] if clean else []),
-        "2023",
+        *(["2023"] if both else []),
         *tasks,
         *(["in its paper"] if papers else []),
     )
@@ -135,19 +135,25 @@ def _cells(
         f"{figures.overall:.4f}",
         f"{overall.low:.4f} to {overall.high:.4f}",
         *(["" if figures.clean_overall is None else f"{figures.clean_overall:.4f}"] if clean else []),
-        f"{figures.overall_2023:.4f}",
+        *([] if figures.overall_2023 is None else [f"{figures.overall_2023:.4f}"]),
         *(f"{figures.by_task[task]:.3f}" for task in tasks),
         *([] if printed is None else [printed]),
     ]
 
 
 def _printed(results: Results) -> bool:
-    """Whether a paper has printed figures of a point."""
-    return any(in_paper(peer.point) for peer in results.peers)
+    """Whether a paper has printed figures of a point: of CS224N's tasks."""
+    return _both_formulas(results) and any(in_paper(peer.point) for peer in results.peers)
+
+
+def _both_formulas(results: Results) -> bool:
+    """Whether the tasks are those that two formulas were made for."""
+    return results.final.figures.overall_2023 is not None
 
 
 def _on_the_models(results: Results) -> Iterator[str]:
-    yield "Overall: the mean of the scores, r entering as (r + 1) / 2, as the leaderboard of 2024; 2023: r as it is."
+    years = ", as the leaderboard of 2024; 2023: r as it is" if _both_formulas(results) else ""
+    yield f"Overall: the mean of the scores, correlations r entering as (r + 1) / 2{years}."
     if results.peers:
         seeds = len(_chosen(results).seeds)
         best = f"; the single model is the best on dev of {seeds} seeds" if seeds > 1 else ""

@@ -26,7 +26,7 @@ from search.job import key_of
 from search.records import TrialRecord, is_fit
 from search.run_folder import RunFolder
 
-SPLITS: tuple[Split, ...] = ("dev", "test", "student")
+SPLITS: tuple[Split, ...] = ("dev", "test", "unlabelled")
 """Those that a model is asked about."""
 _FILE = "outputs.npz"
 _OF = "of"
@@ -48,7 +48,7 @@ class Trained:
         precision: ConcretePrecision,
         device: torch.device,
     ) -> None:
-        """`tokens` hold dev, test and student, of the corpus with that fingerprint."""
+        """`tokens` hold dev, test and unlabelled, of the corpus with that fingerprint."""
         self._folder = folder
         self.tokens = tokens
         self._of = f"{fingerprint} {precision} {device.type}"
@@ -74,7 +74,7 @@ class Trained:
         return model.to(self._device)
 
     def ask(self, model: MultitaskBert) -> Outputs:
-        """What a model says of dev, test and student."""
+        """What a model says of dev, test and unlabelled."""
         return {split: evaluate.outputs(model, self.tokens, split, self._precision) for split in SPLITS}
 
     def outputs(self, record: TrialRecord) -> Outputs:

@@ -1,8 +1,8 @@
 """Examples by task and split: read, checked, fingerprinted.
 
-Splits: `train` and `dev` are the search's; `test` has labels and is for the evaluation of a winner alone; `student` is
-the course's test file without labels, there only to predict. Where no labelled test file exists, `test` is a tenth of
-the train file, chosen by a hash of each example's id, and `train` is the rest: whoever reads one can't see the other.
+Splits: `train` and `dev` are the search's; `test` has labels and is for the evaluation of a winner alone; `unlabelled`
+has none and is there only to predict. Where there is no file of dev or of test, it is cut off train by a hash of each
+example's id, and `train` is the rest: whoever reads one can't see the other.
 """
 
 from __future__ import annotations
@@ -18,27 +18,28 @@ from pathlib import Path
 from typing import Literal
 
 from model.data import demo
-from model.data.delimited import read_text, rows
-from model.data.tasks import CS224N, Binary, Classes, Number, Task
+from model.data.delimited import read_text
+from model.data.rows import BadRow, Cells, read_rows
+from model.data.tasks import CS224N_SOURCES, Binary, Classes, FileKey, Number, Source, Task, format_of
 from model.errors import UserError
 
-Split = Literal["train", "dev", "test", "student"]
-TEST_SHARE = 10
-"""One example in so many is cut from train as test, where there is no labelled test file."""
+Split = Literal["train", "dev", "test", "unlabelled"]
 SKIPPED_SHOWN = 3
 """So many of the rows that were left out of a file are remembered with what is wrong with them."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_DIGITS = 6
+"""Of the place that an example's id gives it among all."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One labelled (or, in `student`, unlabelled) example of a task."""
+    """One example of a task."""
 
     id: str
     sentences: tuple[str, ...]
     """One sentence or two, as the task has it."""
     label: float | None
-    """A class number, 0 or 1, or a number in the task's range; None where the file has no labels."""
+    """A class number, 0 or 1, or a number in the task's range; None in `unlabelled`."""
 
 
 @dataclass(frozen=True)
@@ -60,136 +61,161 @@ class Corpus:
     examples: Mapping[str, Mapping[Split, Sequence[Example]]]
     """By task name, then split."""
     skipped: Mapping[str, Skipped] = field(default_factory=dict)
-    """By the file's name, of the files that rows were left out of."""
+    """By file as the task names it, of the files that rows were left out of."""
 
     def size(self, split: Split) -> dict[str, int]:
         return {task.name: len(self.examples[task.name][split]) for task in self.tasks}
 
     def fingerprint(self) -> str:
-        """A hash of every id, sentence and label, in order: equal for equal data, wherever it lies."""
+        """A hash of the tasks and of every id, sentence and label, in order: equal for equal data, wherever it lies."""
         digest = hashlib.sha256()
         for task in self.tasks:
+            digest.update(json.dumps(task.to_dict()).encode())
             for split, examples in sorted(self.examples[task.name].items()):
                 for e in examples:
                     digest.update(json.dumps([task.name, split, e.id, e.sentences, e.label]).encode())
         return digest.hexdigest()[:16]
 
 
-def read_corpus(data: str, splits: Iterable[Split] = ("train", "dev"), *, skip_bad_rows: bool = False) -> Corpus:
-    """The `splits` of `data`: `demo`, or a folder with the CS224N files. `student` is empty where there is no file.
+def read_corpus(
+    data: str,
+    splits: Iterable[Split] = ("train", "dev"),
+    *,
+    sources: Sequence[Source] = CS224N_SOURCES,
+    skip_bad_rows: bool = False,
+) -> Corpus:
+    """The `splits` of `data`: the folder that the files of `sources` lie in; or `demo`, generated sentences for the
+    tasks of CS224N. `unlabelled` is empty where there is no file of it.
 
     Raises UserError with file and line for what is broken. With `skip_bad_rows`, a row with a wrong number of fields,
-    an empty field, an id for the second time or a label out of range is left out instead, and counted; a file that is
-    missing, no tab-separated UTF-8 text, or without a good row is refused all the same.
+    an empty field, an id for the second time or a label that is not allowed is left out instead, and counted; a file
+    that is missing, no text of its format in UTF-8, or without a good row is refused all the same.
     """
     splits = tuple(splits)
-    folder = None if data == "demo" else _Folder(data, skip_bad_rows)
+    folder = None if data == "demo" else _Folder(data, sources, skip_bad_rows)
     read = folder.read if folder else _read_demo
     examples: dict[str, dict[Split, list[Example]]] = {
-        task.name: {split: read(task, split) for split in splits} for task in CS224N
+        source.task.name: {split: read(source, split) for split in splits} for source in sources
     }
-    return Corpus(name=data, tasks=CS224N, examples=examples, skipped=folder.skipped if folder else {})
+    tasks = tuple(source.task for source in sources)
+    return Corpus(name=data, tasks=tasks, examples=examples, skipped=folder.skipped if folder else {})
 
 
 def holds_cs224n(folder: Path) -> bool:
     """Whether the CS224N train files lie in `folder`."""
-    return all(os.path.isfile(folder / f"{task.file_stem}-train.csv") for task in CS224N)
+    return all(os.path.isfile(folder / source.train) for source in CS224N_SOURCES)
 
 
-def in_test_cut(example_id: str) -> bool:
-    """Whether an example of a train file belongs to the test part cut from it."""
-    return int.from_bytes(hashlib.sha256(example_id.encode()).digest()[:8], "big") % TEST_SHARE == 0
+def part_of(example_id: str, shares: Mapping[Split, float]) -> Split:
+    """Which part of a train file an example belongs to, where `shares` of it are cut off.
+
+    Its place among all is the last digits of a hash of its id, read backwards behind the point.
+    """
+    number = int.from_bytes(hashlib.sha256(example_id.encode()).digest()[:8], "big")
+    place, end = int(f"{number % 10**_DIGITS:0{_DIGITS}}"[::-1]), 0
+    for split, share in shares.items():
+        end += round(share * 10**_DIGITS)
+        if place < end:
+            return split
+    return "train"
 
 
-def _read_demo(task: Task, split: Split) -> list[Example]:
-    if split == "student":
+def _read_demo(source: Source, split: Split) -> list[Example]:
+    if split == "unlabelled":
         return []
-    return [Example(*row) for row in demo.rows(task.name, split)]
+    return [Example(*row) for row in demo.rows(source.task.name, split)]
 
 
 class _Folder:
-    """A folder with the CS224N files."""
+    """The folder of the data."""
 
-    def __init__(self, data: str, skip_bad_rows: bool) -> None:
+    def __init__(self, data: str, sources: Sequence[Source], skip_bad_rows: bool) -> None:
         self._path = Path(data)
         self._skip_bad_rows = skip_bad_rows
+        self._train: dict[Source, list[Example]] = {}
         self.skipped: dict[str, Skipped] = {}
         if not os.path.isdir(data):  # Path.is_dir raises where a folder above may not be entered
-            raise UserError(f"--data {data}: no such folder; give a folder with the CS224N files, or 'demo'")
+            of_course = "a folder with the CS224N files, or 'demo'"
+            wanted = of_course if tuple(sources) == CS224N_SOURCES else "the folder that the tasks' files lie in"
+            raise UserError(f"--data {data}: no such folder; give {wanted}")
 
-    def read(self, task: Task, split: Split) -> list[Example]:
-        # A link to nowhere is a file that can't be read, not one that was never there.
-        labelled_test = os.path.lexists(self._path / f"{task.file_stem}-test.csv")
-        if split == "student":
-            path = self._path / f"{task.file_stem}-test-student.csv"
-            return self._read_file(path, task, labelled=False) if os.path.lexists(path) else []
-        if split == "dev" or (split == "test" and labelled_test):
-            return self._read_file(self._path / f"{task.file_stem}-{split}.csv", task, labelled=True)
-        path = self._path / f"{task.file_stem}-train.csv"
-        examples = self._read_file(path, task, labelled=True)
-        if not labelled_test:
-            examples = [e for e in examples if in_test_cut(e.id) == (split == "test")]
-            if not examples:
-                raise UserError(f"{path}: too few rows to cut a test part from it")
+    def read(self, source: Source, split: Split) -> list[Example]:
+        """The examples of a split: those of its file, or the part of train's that it is."""
+        if split == "unlabelled":
+            return self._read_file(source, split) if self._has(source, split) else []
+        if split != "train" and self._has(source, split):
+            return self._read_file(source, split)
+        if source not in self._train:
+            self._train[source] = self._read_file(source, "train")
+        shares: dict[Split, float] = {"test": source.test_share, "dev": source.dev_share}
+        shares = {part: share for part, share in shares.items() if not self._has(source, part)}
+        examples = [e for e in self._train[source] if part_of(e.id, shares) == split]
+        if not examples:
+            parts = " and ".join(shares)
+            raise UserError(f"{self._path / source.train}: too few rows to cut a {parts} part from it")
         return examples
 
-    def _read_file(self, path: Path, task: Task, *, labelled: bool) -> list[Example]:
+    def _has(self, source: Source, key: FileKey) -> bool:
+        """Whether there is a file: for an optional one this is seen here, any other one has to be there."""
+        file = source.file(key)
+        if file is None or key not in source.optional:
+            return file is not None
+        # A link to nowhere is a file that can't be read, not one that was never there.
+        return os.path.lexists(self._path / file)
+
+    def _read_file(self, source: Source, key: FileKey) -> list[Example]:
+        file, task = source.file(key), source.task
+        assert file is not None, "it is asked for where there is one"
+        path, labelled = self._path / file, key != "unlabelled"
         text = read_text(path, needed=f"task {task.name!r} needs it")
-        read = rows(path, text, "\t", "tab-separated text")
-        _, fields = next(read, (1, []))
-        _check_header(fields, _columns(task, labelled), path)
-        examples: dict[str, Example] = {}
+        examples: list[Example] = []
         lines: dict[str, int] = {}
         wrong: list[str] = []
-        for line, cells in read:
+        for line, cells in read_rows(path, text, format_of(source, key), _columns(source, labelled)):
             try:
-                example = _parse_row(fields, cells, task, labelled)
-                if example.id in examples:
-                    raise _BadRow(f"id {example.id!r} stands already in line {lines[example.id]}")
-            except _BadRow as bad:
+                example = _parsed(cells, source, labelled)
+                if source.id_column is not None and example.id in lines:
+                    raise BadRow(f"id {example.id!r} stands already in line {lines[example.id]}")
+            except BadRow as bad:
                 wrong.append(f"{path}:{line}: {bad}")
                 if not self._skip_bad_rows:
                     raise UserError(f"{wrong[0]} (--skip-bad-rows leaves such rows out)") from None
             else:
-                examples[example.id], lines[example.id] = example, line
+                examples.append(example)
+                lines[example.id] = line
         if not examples:
-            raise UserError(f"{wrong[0]}; no row can be used" if wrong else f"{path}: no rows below the header")
+            below = "" if format_of(source, key) == "jsonl" else " below the header"
+            raise UserError(f"{wrong[0]}; no row can be used" if wrong else f"{path}: no rows{below}")
         if wrong:
-            self.skipped[path.name] = Skipped(len(wrong), tuple(wrong[:SKIPPED_SHOWN]))
-        return list(examples.values())
+            name = f"{file} ({task.name})" if file in self.skipped else file  # where two tasks read it
+            self.skipped[name] = Skipped(len(wrong), tuple(wrong[:SKIPPED_SHOWN]))
+        return examples
 
 
-class _BadRow(Exception):
-    """What is wrong with a row, and what is allowed."""
+def _columns(source: Source, labelled: bool) -> tuple[str, ...]:
+    ids = () if source.id_column is None else (source.id_column,)
+    return (*ids, *source.task.sentence_columns, *((source.task.label_column,) if labelled else ()))
 
 
-def _columns(task: Task, labelled: bool) -> tuple[str, ...]:
-    return ("id", *task.sentence_columns, *((task.label_column,) if labelled else ()))
+def _parsed(cells: Cells | BadRow, source: Source, labelled: bool) -> Example:
+    if isinstance(cells, BadRow):
+        raise cells
+    task = source.task
+    sentences = tuple(cells[column] for column in task.sentence_columns)
+    label = _label(cells[task.label_column], task) if labelled else None
+    return Example(cells[source.id_column] if source.id_column else _id_of(sentences), sentences, label)
 
 
-def _check_header(fields: Sequence[str], columns: Sequence[str], path: Path) -> None:
-    for column in columns:
-        if column not in fields:
-            found = ", ".join(repr(name) for name in fields if name) or "none"
-            raise UserError(f"{path}:1: no column {column!r} (tab-separated columns found: {found})")
-        if fields.count(column) > 1:
-            raise UserError(f"{path}:1: the column {column!r} stands there twice")
+def _id_of(sentences: tuple[str, ...]) -> str:
+    """Where a file has no ids: the same for the same sentences, so that no cut comes between two such rows."""
+    return hashlib.sha256(json.dumps(sentences).encode()).hexdigest()[:16]
 
 
-def _parse_row(fields: Sequence[str], cells: Sequence[str], task: Task, labelled: bool) -> Example:
-    if len(cells) != len(fields):
-        raise _BadRow(f"{len(cells)} fields in a row of {len(fields)} columns")
-    row = {column: cell.strip() for column, cell in zip(fields, cells, strict=True)}
-    for column in _columns(task, labelled):
-        if not row[column]:
-            raise _BadRow(f"nothing in column {column!r}")
-        if "\0" in row[column]:
-            raise _BadRow(f"a NUL character in column {column!r}; allowed is text")
-    label = _parse_label(row[task.label_column], task) if labelled else None
-    return Example(row["id"], tuple(row[column] for column in task.sentence_columns), label)
-
-
-def _parse_label(text: str, task: Task) -> float:
+def _label(text: str, task: Task) -> float:
+    if task.label_names:
+        if text not in task.label_names:
+            raise BadRow(f"{task.label_column} is {text!r}; allowed are {', '.join(map(repr, task.label_names))}")
+        return float(task.label_names.index(text))
     match task.label:
         case Classes(count=count):
             allowed = f"a whole number from 0 to {count - 1}"
@@ -200,5 +226,5 @@ def _parse_label(text: str, task: Task) -> float:
             allowed, whole = f"a number from {low:g} to {high:g}", False
     value = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not low <= value <= high or (whole and value != int(value)):
-        raise _BadRow(f"{task.label_column} is {text!r}; allowed is {allowed}")
+        raise BadRow(f"{task.label_column} is {text!r}; allowed is {allowed}")
     return value

@@ -68,18 +68,35 @@ class Tokens:
     cls_id: int
     sep_id: int
     max_length: int
-    """Tokens of the longest sequence the encoder takes, special ones included."""
+    """Tokens of the longest sequence that is read, special ones included."""
 
 
-def tokenize(corpus: Corpus, encoder: Encoder) -> Tokens:
-    """`corpus` as token ids of `encoder`'s vocabulary."""
+def tokenize(corpus: Corpus, encoder: Encoder, max_tokens: int | None = None) -> Tokens:
+    """`corpus` as token ids of `encoder`'s vocabulary, to be cut to sequences of `max_tokens`; None: to as many as the
+    encoder takes."""
     tokenizer = Tokenizer.from_str(encoder.tokenizer)
     splits: dict[str, dict[Split, TokenizedSplit]] = {
         task.name: {split: _tokenize(tokenizer, corpus, task, split) for split in corpus.examples[task.name]}
         for task in corpus.tasks
     }
     vocab = tokenizer.get_vocab()
-    return Tokens(corpus.tasks, splits, vocab["[CLS]"], vocab["[SEP]"], max_length=encoder.shape.max_positions)
+    max_length = max_tokens or encoder.shape.max_positions
+    return Tokens(corpus.tasks, splits, vocab["[CLS]"], vocab["[SEP]"], max_length)
+
+
+def describe_cut(tokens: Tokens) -> list[str]:
+    """A line for every task of which some examples are longer than what is read of them, pairs as one sequence."""
+    lines = []
+    for task in tokens.tasks:
+        splits = tokens.splits[task.name].values()
+        lengths = np.concatenate([sum(sentence.lengths for sentence in split.sentences) for split in splits])
+        long = int(np.sum(lengths + 1 + len(task.sentence_columns) > tokens.max_length))
+        if long:
+            lines.append(
+                f"{task.name}: {long} of {len(lengths)} examples ({long / len(lengths):.1%}) are longer than "
+                f"{tokens.max_length} tokens, and are cut there"
+            )
+    return lines
 
 
 def with_dev_in_train(tokens: Tokens) -> Tokens:

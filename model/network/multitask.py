@@ -43,6 +43,7 @@ class MultitaskBert(nn.Module):
         tasks = tuple(tasks)
         encoder = without_removed_layers(config.encoder, encoder)
         self.config = config
+        self.tasks = tasks
         self.bert = _build_bert(config.encoder, encoder)
         width, head = encoder.hidden_size, config.head
         self.pooled_norm = nn.LayerNorm(width, eps=1e-12) if head.pooled_layer_norm else nn.Identity()

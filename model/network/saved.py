@@ -3,7 +3,8 @@
 encoder/            a Hugging Face folder, tokenizer included: `transformers.AutoModel.from_pretrained` loads it
 heads.safetensors   common layers, task heads, and adapters, which Hugging Face's BERT has no place for
 config.json         the TrialConfig
-evaluation.json     the precision that its scores were computed in, and that it predicts in
+tasks.json          the tasks: what they read, and what their labels are called
+evaluation.json     how its scores were computed, and how it predicts: the precision, and tokens that texts are cut to
 
 Where each task has its own copy of the top layers, each has its own folder, a whole encoder: encoders/sentiment/, ...
 
@@ -25,25 +26,28 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from model.config import TrialConfig
-from model.data.tasks import CS224N, Task
+from model.data.tables import TaskError
+from model.data.tasks import Task, tasks_of
 from model.errors import UserError
 from model.network.multitask import MultitaskBert, without_removed_layers
 from model.network.pretrained import Encoder, read_encoder, read_tensors, write_encoder
-from model.network.shape import read_json, shown
+from model.network.shape import LEAST_TOKENS, read_json, shown
 from model.problem import Problem, check
 from model.training.precision import ConcretePrecision
 
 _ENCODER, _ENCODERS, _HEADS = "encoder", "encoders", "heads.safetensors"
-_CONFIG, _EVALUATION = "config.json", "evaluation.json"
+_CONFIG, _TASKS, _EVALUATION = "config.json", "tasks.json", "evaluation.json"
 _ENSEMBLE, _MEMBERS = "ensemble.json", "members"
 MOST_COUNT = 1000
 """Of an ensemble's member."""
-_KNOWN = tuple(task.name for task in CS224N)
-_WHOLE = f"a model folder has {_CONFIG}, {_EVALUATION}, {_HEADS} and {_ENCODER}/ or {_ENCODERS}/"
+_WHOLE = f"a model folder has {_CONFIG}, {_TASKS}, {_EVALUATION}, {_HEADS} and {_ENCODER}/ or {_ENCODERS}/"
 
 
-def write_model(folder: Path, model: MultitaskBert, encoder: Encoder, precision: ConcretePrecision) -> None:
-    """Writes `model`, which was trained from `encoder` and evaluated in `precision`, into `folder`."""
+def write_model(
+    folder: Path, model: MultitaskBert, encoder: Encoder, precision: ConcretePrecision, max_tokens: int | None = None
+) -> None:
+    """Writes `model`, which was trained from `encoder` and evaluated in `precision`, into `folder`. Its texts were cut
+    to sequences of `max_tokens`; None: of as many as the encoder takes."""
     encoder = without_removed_layers(model.config.encoder, encoder)
     state = model.state_dict()
     bert = _under("bert.", state)
@@ -57,7 +61,9 @@ def write_model(folder: Path, model: MultitaskBert, encoder: Encoder, precision:
         write_encoder(folder / _ENCODER, encoder, bert)
     save_file({name: state[name].cpu().contiguous() for name in _others(state)}, folder / _HEADS)
     _write_json(folder / _CONFIG, model.config.to_dict())
-    _write_json(folder / _EVALUATION, {"precision": precision})
+    _write_json(folder / _TASKS, {"tasks": [task.to_dict() for task in model.tasks]})
+    cut_to = max_tokens or encoder.shape.max_positions
+    _write_json(folder / _EVALUATION, {"precision": precision, "max_tokens": cut_to})
 
 
 def read_model(folder: Path) -> tuple[MultitaskBert, Encoder]:
@@ -65,7 +71,10 @@ def read_model(folder: Path) -> tuple[MultitaskBert, Encoder]:
 
     Raises UserError, naming the file, where there is none, or not a whole one.
     """
-    config, tasks = _read_config(folder / _CONFIG)
+    config, tasks = _read_config(folder / _CONFIG), _read_tasks(folder / _TASKS)
+    if sorted(config.tasks) != sorted(task.name for task in tasks):
+        own, described = ", ".join(config.tasks), ", ".join(task.name for task in tasks)
+        raise UserError(f"{folder / _CONFIG}: it is of the tasks {own}; {_TASKS} beside it is of {described}")
     branched = config.encoder.branch_layers > 0
     folders = {task.name: folder / _ENCODERS / task.name if branched else folder / _ENCODER for task in tasks}
     encoders = {path: _read_encoder(path, config, tasks) for path in dict.fromkeys(folders.values())}
@@ -96,6 +105,16 @@ def read_precision(folder: Path) -> ConcretePrecision:
     return cast(ConcretePrecision, precision)
 
 
+def read_max_tokens(folder: Path, encoder: Encoder) -> int:
+    """What the model in `folder`, of `encoder`, cuts sequences to. Raises UserError, naming the file, where it can't be
+    told."""
+    found, most = _read_json(folder / _EVALUATION).get("max_tokens"), encoder.shape.max_positions
+    if type(found) is not int or not LEAST_TOKENS <= found <= most:
+        allowed = f"a whole number from {LEAST_TOKENS} to {most}, the encoder's positions"
+        raise UserError(f"{folder / _EVALUATION}: max_tokens is {shown(found)}; allowed is {allowed}")
+    return found
+
+
 def member_folder(folder: Path, name: str) -> Path:
     """Where `write_model` is to write the member called `name` of the ensemble in `folder`."""
     return folder / _MEMBERS / name
@@ -124,8 +143,6 @@ def read_ensemble(folder: Path) -> dict[str, dict[str, int]] | None:
     if not isinstance(members, dict) or not members:
         raise UserError(f"{path}: members is {shown(members)}; allowed is an object of tasks")
     for task, counts in members.items():
-        if task not in _KNOWN:
-            raise UserError(f"{path}: there is no task {shown(task)}; allowed are {', '.join(_KNOWN)}")
         _check_counts(f"{path}: {task}", counts)
     return members
 
@@ -141,16 +158,19 @@ def _check_counts(where: str, counts: object) -> None:
             raise UserError(f"{where}: the member {name} counts {shown(count)}; allowed is {allowed}")
 
 
-def _read_config(path: Path) -> tuple[TrialConfig, tuple[Task, ...]]:
+def _read_config(path: Path) -> TrialConfig:
     values = _read_json(path)
     try:
-        config = TrialConfig.from_dict(values)
+        return TrialConfig.from_dict(values)
     except ValueError as error:
         raise UserError(f"{path}: not a model's configuration: {error}") from None
-    for name in config.tasks:
-        if name not in _KNOWN:
-            raise UserError(f"{path}: there is no task {shown(name)}; allowed are {', '.join(_KNOWN)}")
-    return config, tuple(task for task in CS224N if task.name in config.tasks)
+
+
+def _read_tasks(path: Path) -> tuple[Task, ...]:
+    try:
+        return tasks_of(_read_json(path).get("tasks"))
+    except TaskError as error:
+        raise UserError(f"{path}: not a model's tasks: {error}") from None
 
 
 def _read_encoder(path: Path, config: TrialConfig, tasks: tuple[Task, ...]) -> Encoder:

@@ -28,6 +28,10 @@ _SHORT = reprlib.Repr()
 _SHORT.maxstring = 100
 
 
+LEAST_TOKENS = 8
+"""Of the sequences that texts are cut to: a pair with its special tokens, and something of each sentence."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class BertShape:
     """The sizes of a pretrained encoder."""

@@ -23,6 +23,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from model.data.corpus import read_corpus
+from model.data.task_file import read_task_file
+from model.data.tasks import CS224N_SOURCES
 from model.data.tokens import Tokens, tokenize
 from model.errors import UserError, reported
 from model.network.pretrained import Encoder, read_encoder, write_encoder
@@ -112,11 +114,15 @@ class Flags:
     no labels. The output is an encoder folder, for --encoder of a search."""
 
     data: Annotated[str, tyro.conf.arg(metavar="FOLDER")]
-    """Folder with the CS224N files, or 'demo', the built-in corpus."""
+    """Folder with the CS224N files, or 'demo', the built-in corpus; with --tasks the folder that their files lie in."""
     encoder: Annotated[str, tyro.conf.arg(metavar="NAME")]
     """Pretrained BERT to start from: a Hugging Face id, a folder in its layout, or 'demo', the built-in one."""
     output: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
     """New folder for the encoder, in Hugging Face's layout."""
+    tasks: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: the three of CS224N)")
+    ] = None
+    """TOML file with your own tasks."""
     skip_bad_rows: bool = False
     """Leave out rows of the data that can't be read, and count them; without it, the first one is an error."""
     epochs: int = 1
@@ -139,7 +145,8 @@ def main(argv: list[str] | None = None) -> None:
         torch.set_num_threads(usable_cores())
         with _new_folder(flags.output):
             encoder = read_encoder(flags.encoder)
-            corpus = read_corpus(flags.data, ("train",), skip_bad_rows=flags.skip_bad_rows)
+            sources = CS224N_SOURCES if flags.tasks is None else read_task_file(flags.tasks)
+            corpus = read_corpus(flags.data, ("train",), sources=sources, skip_bad_rows=flags.skip_bad_rows)
             for file, skipped in corpus.skipped.items():
                 console.print(f"skipped {skipped.count} rows of {file}, the first: {skipped.messages[0]}", markup=False)
             tokens = tokenize(corpus, encoder)
@@ -159,6 +166,8 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _check(flags: Flags) -> None:
+    if flags.tasks is not None and flags.data == "demo":
+        raise UserError("--data demo has tasks of its own; leave out --tasks, or give a folder")
     if flags.epochs < 1:
         raise UserError(f"--epochs {flags.epochs}: allowed is a whole number from 1")
     if not 1 <= flags.batch_size <= 1024:

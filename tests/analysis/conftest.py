@@ -8,6 +8,7 @@ import pytest
 
 from model.config import TrialConfig
 from model.data.corpus import Corpus, read_corpus
+from model.data.tasks import CS224N_SOURCES
 from model.network.bert import Bert
 from model.network.pretrained import Encoder, read_encoder, write_encoder
 from search.ledger import Ledger
@@ -41,9 +42,11 @@ def _info(data: Path, encoder: Path) -> RunInfo:
         dev_rows_in_train={},
         encoder=str(encoder),
         encoder_fingerprint=read_encoder(str(encoder)).fingerprint(),
+        max_tokens=48,
         pretrain_epochs=0,
         pretrained_from=None,
-        tasks=["sentiment", "paraphrase", "similarity"],
+        tasks_file=None,
+        sources=CS224N_SOURCES,
         dev_size={"sentiment": 24, "paraphrase": 24, "similarity": 24},
         chance={"sentiment": 0.25, "paraphrase": 0.625, "similarity": 0.0},
         trials=3,

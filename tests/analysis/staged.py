@@ -30,7 +30,7 @@ from analysis.winner.results import (
     write_results,
 )
 from model.config import TrialConfig
-from model.data.tasks import CS224N, Classes, Number
+from model.data.tasks import CS224N, CS224N_SOURCES, Classes, Number
 from search.ledger import Ledger
 from search.records import Decision, End, EndState, Event, Report, Session, Suggested, TrialError, TrialRecord, is_fit
 from search.run_folder import RunFolder, RunInfo, create_run
@@ -65,9 +65,11 @@ def info(tasks: Sequence[str]) -> RunInfo:
         dev_rows_in_train={task: 2 * i for i, task in enumerate(tasks)},
         encoder="bert-base-uncased",
         encoder_fingerprint="128d487f59019806",
+        max_tokens=512,
         pretrain_epochs=0,
         pretrained_from=None,
-        tasks=list(tasks),
+        tasks_file=None,
+        sources=tuple(source for source in CS224N_SOURCES if source.task.name in tasks),
         dev_size=dict.fromkeys(tasks, 1000),
         chance=dict.fromkeys(tasks, 0.3),
         trials=30,

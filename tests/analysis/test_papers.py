@@ -26,13 +26,14 @@ from analysis.published.measures import (
     variance,
 )
 from model.data.scores import overall, overall_2023
-from model.data.tasks import CS224N
+from model.data.tasks import CS224N, CS224N_SOURCES
 from search.ledger import Ledger
 from search.records import Decision, End, Report, TrialRecord
 from search.run_folder import RunFolder, RunInfo, create_run
 from spaces.papers import POINTS
 from tests.search.events import TASKS, report, suggested
 from tests.search.test_run_folder import INFO
+from tests.support import refused
 
 DEV = DevSets(
     size={"sentiment": 1101, "paraphrase": 20215, "similarity": 864},
@@ -266,7 +267,7 @@ def make_run(
         space=space,
         data="/data/cs224n",
         encoder="/models/bert-small",
-        tasks=list(TASKS),
+        sources=CS224N_SOURCES,
         dev_size=dict(DEV.size),
         chance=dict(DEV.chance),
         early_stopping=early_stopping,
@@ -464,6 +465,16 @@ def test_a_run_without_a_name_is_refused(run: RunFolder, tmp_path: Path, capsys:
         main(["", "--runs-dir", str(tmp_path)])
     assert exit_.value.code == 2
     assert capsys.readouterr().err == f"error: {tmp_path}: no run called ''; runs here: {run.name}\n"
+
+
+def test_a_run_of_other_tasks_is_refused(tmp_path: Path) -> None:
+    run = make_run(tmp_path, {"tpe": ended("completed", epoch(1))})
+    run.write_info(dataclasses.replace(run.info(), sources=CS224N_SOURCES[:1]))
+    with refused(
+        f"{run.path}: its tasks are sentiment; the papers' configurations and figures are of those of CS224N, "
+        "sentiment, paraphrase, similarity"
+    ):
+        compare(run)
 
 
 def test_a_run_without_the_papers_configurations_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

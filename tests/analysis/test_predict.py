@@ -18,7 +18,7 @@ from analysis.winner.ensemble import combined
 from analysis.winner.predictor import load_predictor
 from model.config import TrialConfig
 from model.data.corpus import Corpus, read_corpus
-from model.data.tasks import CS224N
+from model.data.tasks import CS224N, CS224N_SOURCES
 from model.data.tokens import tokenize
 from model.network.multitask import MultitaskBert
 from model.network.saved import member_folder, write_ensemble, write_model
@@ -29,7 +29,7 @@ from tests.support import refused, tiny_config, tiny_encoder, write_corpus
 
 ROOT = Path(__file__).parent.parent.parent
 ENCODER = tiny_encoder(scale=0.3)
-SPLIT = "student"
+SPLIT = "unlabelled"
 
 
 def model_of(config: TrialConfig, seed: int = 0) -> MultitaskBert:
@@ -100,7 +100,7 @@ def test_the_evaluations_own_predictions_to_the_last_bit(
     computes_in: ConcretePrecision = "bf16" if "bf16" in precision else "fp32"
     tokens = tokenize(read_corpus(str(data), (SPLIT,)), ENCODER)
     said = evaluate.outputs(model_of(config), tokens, SPLIT, computes_in)
-    files = {task.name: data / f"{task.file_stem}-test-student.csv" for task in CS224N}
+    files = {source.task.name: data / str(source.unlabelled) for source in CS224N_SOURCES}
 
     rows = predicted(capsys, folder, files["sentiment"])
     np.testing.assert_array_equal(column(rows, "predicted"), evaluate.decide(CS224N[0], said["sentiment"]))

@@ -16,7 +16,7 @@ from optuna.distributions import FloatDistribution, distribution_to_json
 from benchmarks.driver import Driver, on_disk
 from benchmarks.learned_curves import Curve
 from benchmarks.scale import Delays, Played, as_markdown, delays_of, main, play, utilisation
-from model.data.tasks import CS224N
+from model.data.tasks import CS224N, CS224N_SOURCES
 from model.problem import Problem
 from search.ledger import Ledger
 from search.records import Decision, End, Event, Promoted, Report, Retry, Session, Suggested, TrialError, TrialRecord
@@ -185,8 +185,7 @@ def space(trial, problem):
 
 def made(runs: Path, trials: int = 9, **changes: Any) -> None:
     """A run of trials of two epochs each."""
-    tasks = ["sentiment", "paraphrase", "similarity"]
-    run = create_run(runs, "one", replace(INFO, trials=trials, tasks=tasks, **changes), SPACE)
+    run = create_run(runs, "one", replace(INFO, trials=trials, sources=CS224N_SOURCES, **changes), SPACE)
     rate = json.loads(distribution_to_json(FloatDistribution(1e-5, 1e-3, log=True)))
     with Ledger(run.ledger) as ledger:
         ledger.append(Session(time=100.0))

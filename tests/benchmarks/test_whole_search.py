@@ -12,7 +12,7 @@ import torch
 from benchmarks.whole_search import PEERS, Batches, Multitask, Sampled, _evaluation, _training, comparison, main
 from model.data.batches import assemble
 from model.data.corpus import read_corpus
-from model.data.tasks import CS224N
+from model.data.tasks import CS224N, CS224N_SOURCES
 from model.data.tokens import tokenize
 from model.network.pretrained import read_encoder
 from search.ledger import Ledger
@@ -50,7 +50,8 @@ def staged(runs: Path, trials: int = 3, **changes: Any) -> None:
     info = RunInfo(
         started="2026-01-01T00:00:00", space="space.py", data="demo", data_fingerprint=demo.fingerprint(),
         skipped_rows={}, dev_rows_in_train={}, encoder="demo", encoder_fingerprint=encoder.fingerprint(),
-        pretrain_epochs=0, pretrained_from=None, tasks=[task.name for task in CS224N], dev_size={}, chance={},
+        max_tokens=64, pretrain_epochs=0, pretrained_from=None,
+        tasks_file=None, sources=CS224N_SOURCES, dev_size={}, chance={},
         trials=trials, budget=None, epochs=1, epoch_examples=100, search="freeze-thaw", objectives=["overall"],
         early_stopping=True, seed=0, cache_gb=0.0, precision="fp32", computes_in="fp32", concurrent=2,
         concurrent_limit=None, threads=1, gpus_per_trial=0.0, versions={},

@@ -101,7 +101,7 @@ def test_says_that_a_file_can_not_be_read(folder, name, make, text):
     (folder / name).unlink(missing_ok=True)
     make(folder / name)
     with refused(f"{folder / name}: {text}"):
-        read_corpus(str(folder), ("dev", "test", "student"))
+        read_corpus(str(folder), ("dev", "test", "unlabelled"))
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "loop", "data/sts-dev.csv"])

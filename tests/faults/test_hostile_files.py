@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from model.data.corpus import read_corpus
-from model.data.tasks import CS224N
+from model.data.tasks import CS224N, CS224N_SOURCES
 from model.errors import UserError
 from model.network.multitask import MultitaskBert
 from model.network.pretrained import read_encoder, write_encoder
@@ -129,9 +129,9 @@ def test_a_model_whose_heads_are_a_pickle(tmp_path, bomb, config, encoder):
 
 
 def test_a_data_file_that_is_a_pickle(tmp_path, bomb):
-    for task in CS224N:
-        for split in ("train", "dev"):
-            (tmp_path / f"{task.file_stem}-{split}.csv").write_bytes(bomb)
+    for source in CS224N_SOURCES:
+        for file in (source.train, source.dev):
+            (tmp_path / str(file)).write_bytes(bomb)
     with pytest.raises(UserError, match=r"ids-sst-train\.csv:\d+: "):
         read_corpus(str(tmp_path))
 
@@ -196,7 +196,11 @@ def test_tasks_named_like_paths_lead_nowhere(config, encoder, tmp_path):
     values["tasks"]["../../x"] = values["tasks"].pop("similarity")
     (tmp_path / "model" / "config.json").write_text(json.dumps(values))
     shutil.copytree(tmp_path / "model" / "encoder", tmp_path / "x")
-    with pytest.raises(UserError, match=r"config\.json: there is no task '\.\./\.\./x'"):
+    with pytest.raises(UserError, match=r"config\.json: it is of the tasks sentiment, paraphrase, \.\./\.\./x; "):
+        read_model(tmp_path / "model")
+    path = tmp_path / "model" / "tasks.json"
+    path.write_text(path.read_text().replace('"name": "similarity"', '"name": "../../x"'))
+    with pytest.raises(UserError, match=r"tasks\.json: not a model's tasks: name is '\.\./\.\./x'; allowed are "):
         read_model(tmp_path / "model")
 
 

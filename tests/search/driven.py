@@ -21,6 +21,7 @@ from search.space import Space, load_space
 from search.strategy import strategy_of
 from tests.search.events import report
 from tests.search.test_space import GOOD
+from tests.support import PROBLEM
 
 Measure = Callable[[Mapping[str, Any], int], float]
 """What a configuration scores after an epoch, how long that takes, or how many parameters it trains."""
@@ -29,7 +30,7 @@ POINTS = 'POINTS = {"first": {"depth": 1, "rate": 1e-5, "pooling": "mean", "comm
 
 def space_in(folder: Path, source: str = GOOD + POINTS) -> Space:
     (folder / "space.py").write_text(source)
-    return load_space(folder / "space.py")
+    return load_space(folder / "space.py", PROBLEM)
 
 
 def climbs(params: Mapping[str, Any], epoch: int) -> float:

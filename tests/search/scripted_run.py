@@ -31,7 +31,7 @@ from tests.search.events import report
 from tests.search.scripted import judging
 from tests.search.test_run_folder import INFO
 from tests.search.test_space import GOOD
-from tests.support import tiny_corpus
+from tests.support import PROBLEM, tiny_corpus
 
 EPOCHS = 4
 DIVERGES, RAISES, DIES, DIES_ONCE, NEVER_BEGINS = "diverges", "raises", "dies", "dies once", "never begins"
@@ -117,7 +117,7 @@ def main(folder: Path) -> None:
     with cluster.started(machine), Ledger(run.ledger) as ledger:
         halt = Halt(Budget(), ledger.history, on_interrupt=lambda: None)
         judge = judging(ledger, EPOCHS)
-        space = load_space(folder / "space.py")
+        space = load_space(folder / "space.py", PROBLEM)
         searcher = OptunaSearcher(space, problem, ledger, halt, tpe, source="tpe", trials=99, seed=0)
         shares = share(machine, 99, None, None)
         try:

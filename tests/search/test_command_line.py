@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from model.data.corpus import Corpus
+from model.data.tasks import CS224N_SOURCES
 from model.data.tokens import Tokens
 from model.network.pretrained import Encoder
 from model.problem import Problem
@@ -92,7 +93,16 @@ def test_run_json_says_which_encoder_was_pretrained_further(
 ) -> None:
     monkeypatch.setattr("model.training.cores.usable_cores", lambda: 1)
     (tmp_path / "space.py").write_text(GOOD)
-    inputs = Inputs(load_space(tmp_path / "space.py"), corpus, {}, encoder.name, Problem.of(corpus, encoder.shape))
+    problem = Problem.of(corpus, encoder.shape)
+    inputs = Inputs(
+        load_space(tmp_path / "space.py", problem),
+        CS224N_SOURCES,
+        corpus,
+        {},
+        encoder.name,
+        encoder.shape.max_positions,
+        problem,
+    )
     flags, shares = Flags(pretrain_epochs=2), Shares(concurrent=1, threads=1, cpus=1, gpus=0)
     before = describe_run(flags, inputs, encoder, shares)
     assert (before.pretrain_epochs, before.pretrained_from) == (2, None)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from model.data.tasks import CS224N_SOURCES
 from model.network.pretrained import Encoder
 from model.problem import Problem
 from search.conduct import carry_on, ends, exit_code, full_disk, show_end, tidy
@@ -22,12 +23,13 @@ from search.resources import Shares
 from search.run_folder import RunFolder, next_command, resume_command, watch_command
 from search.space import load_space
 from search.strategy import Strategy, strategy_of
-from tests.search.events import TASKS, report, suggested
+from tests.search.events import report, suggested
 from tests.search.scripted import ERROR
 from tests.search.test_run_folder import INFO
 from tests.search.test_space import GOOD
+from tests.support import PROBLEM
 
-ASKED = dataclasses.replace(INFO, tasks=list(TASKS))
+ASKED = dataclasses.replace(INFO, sources=CS224N_SOURCES)
 
 
 def test_no_trial_can_win(capsys: pytest.CaptureFixture[str], ledger: Ledger) -> None:
@@ -153,7 +155,7 @@ def asked_for(
 ) -> list[str]:
     """What trials Ray would be given first, two at a time, by a driver that takes up what the ledger has."""
     (folder / "space.py").write_text(GOOD)
-    space = load_space(folder / "space.py")
+    space = load_space(folder / "space.py", PROBLEM)
     begun: list[str] = []
 
     def strategy(ledger: Ledger, halt: Halt) -> Strategy:

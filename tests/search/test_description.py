@@ -14,6 +14,7 @@ from rich.console import Console
 from model.data.contamination import contamination
 from model.data.corpus import Corpus, Skipped
 from model.data.scores import score
+from model.data.tasks import CS224N_SOURCES
 from model.network.pretrained import Encoder
 from model.problem import Problem
 from search.description import (
@@ -43,7 +44,10 @@ CPU, GPU = Shares(concurrent=1, threads=1, cpus=1, gpus=0), Shares(concurrent=1,
 def inputs(corpus: Corpus, encoder: Encoder, tmp_path: Path) -> Inputs:
     (tmp_path / "space.py").write_text(GOOD)
     problem = Problem.of(corpus, encoder.shape)
-    return Inputs(load_space(tmp_path / "space.py"), corpus, contamination(corpus, "dev"), encoder.name, problem)
+    space = load_space(tmp_path / "space.py", problem)
+    return Inputs(
+        space, CS224N_SOURCES, corpus, contamination(corpus, "dev"), encoder.name, encoder.shape.max_positions, problem
+    )
 
 
 @pytest.mark.parametrize(

@@ -46,11 +46,11 @@ def test_says_what_was_measured() -> None:
 
 
 def test_the_points_and_random_draws_are_measured() -> None:
-    space = load_space(Path(full.__file__))
     problem = Problem(
         tasks=CS224N, num_layers=6, hidden_size=384, num_heads=12,
         train_size={task.name: 5000 for task in CS224N}, dev_size={task.name: 500 for task in CS224N},
     )  # fmt: skip
+    space = load_space(Path(full.__file__), problem)
     found = candidates(space, problem)
     assert len(found) == len(space.points) + DRAWS
     assert len({str(config) for config in found}) == len(found)

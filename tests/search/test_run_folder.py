@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from model.data.tasks import CS224N_SOURCES
 from search.ledger import Ledger
 from search.run_folder import (
     RunFolder,
@@ -34,9 +35,11 @@ INFO = RunInfo(
     dev_rows_in_train={"sentiment": 2},
     encoder="demo",
     encoder_fingerprint="e",
+    max_tokens=48,
     pretrain_epochs=0,
     pretrained_from=None,
-    tasks=["sentiment"],
+    tasks_file=None,
+    sources=CS224N_SOURCES[:1],
     dev_size={"sentiment": 24},
     chance={"sentiment": 0.25},
     trials=3,
@@ -224,6 +227,25 @@ def test_a_run_is_found_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     assert open_run(Path("runs"), "first").path == newest_run(Path("runs")).path == run.path
     assert run.path.is_absolute(), "Ray's processes have directories of their own"
+
+
+@pytest.mark.parametrize(
+    ("sources", "message"),
+    [
+        ([{**CS224N_SOURCES[0].to_dict(), "metric": "f1"}], "metric is 'f1'; allowed is one of accuracy, macro_f1, "
+         "matthews for label_kind = 'classes'"),
+        ([3], "a task is 3; allowed is a table"),
+        ("sentiment", "tasks are 'sentiment'; allowed is a list of tables"),
+    ],
+)  # fmt: skip
+def test_tasks_of_a_run_are_checked(tmp_path: Path, sources: object, message: str) -> None:
+    run = create_run(tmp_path, "run", INFO, "")
+    path = run.path / "run.json"
+    assert run.info().sources == INFO.sources
+    assert run.info().tasks == ["sentiment"]
+    path.write_text(json.dumps({**json.loads(path.read_text()), "sources": sources}))
+    with refused(f"{path}: sources: {message}"):
+        run.info()
 
 
 def test_a_run_of_another_version_says_so(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from search.space import Space, load_space
 from tests.search.events import report, suggested
 from tests.search.scripted import DIVERGES, ERROR, FAILS, Word, judging, lines, outcomes, say
 from tests.search.test_space import GOOD
+from tests.support import PROBLEM
 
 POINTS = 'POINTS = {"first": {"depth": 1, "rate": 1e-4, "pooling": "mean", "common": 0}, "second": {"depth": 2}}\n'
 
@@ -31,7 +32,7 @@ POINTS = 'POINTS = {"first": {"depth": 1, "rate": 1e-4, "pooling": "mean", "comm
 @pytest.fixture
 def space(tmp_path: Path) -> Space:
     (tmp_path / "space.py").write_text(GOOD + POINTS)
-    return load_space(tmp_path / "space.py")
+    return load_space(tmp_path / "space.py", PROBLEM)
 
 
 def searching(
@@ -201,7 +202,7 @@ def test_a_trial_that_ran_out_of_memory_is_taken_up_with_less(
 def test_a_space_that_breaks_in_a_draw_ends_the_suggestions(tmp_path: Path, problem: Problem, ledger: Ledger) -> None:
     source = GOOD.replace("    head = HeadConfig()\n", "    head = HeadConfig(dropout=trial.number * 2.0)\n")
     (tmp_path / "space.py").write_text(source)
-    searcher = searching(load_space(tmp_path / "space.py"), problem, ledger, seed=0)
+    searcher = searching(load_space(tmp_path / "space.py", PROBLEM), problem, ledger, seed=0)
     assert isinstance(searcher.suggest("a"), dict)
     assert searcher.suggest("b") == Searcher.FINISHED
     assert isinstance(searcher.error, UserError)

@@ -10,7 +10,7 @@ import pytest
 from model.errors import UserError
 from model.problem import Problem
 from search.space import check_space, load_space
-from tests.support import refused
+from tests.support import PROBLEM, refused
 
 HEAD = """from model.config import EncoderConfig, HeadConfig, OptimizationConfig, TaskConfig, TrialConfig
 
@@ -51,12 +51,12 @@ def write(tmp_path: Path, source: str) -> Path:
 
 
 def check(path: Path, problem: Problem) -> None:
-    check_space(load_space(path), problem)
+    check_space(load_space(path, problem), problem)
 
 
 def test_a_good_space_is_described_by_its_parameters(tmp_path: Path, problem: Problem) -> None:
     points = 'POINTS = {"all": {"depth": 0, "rate": 1e-4, "pooling": "mean", "common": 1, "activation": "tanh"}}'
-    space = load_space(write(tmp_path, f"{GOOD}{points}\n"))
+    space = load_space(write(tmp_path, f"{GOOD}{points}\n"), problem)
     seen = check_space(space, problem)
     assert sorted(seen) == ["activation", "common", "depth", "pooling", "rate"]
     assert list(space.points) == ["all"]
@@ -96,17 +96,17 @@ def test_dataclasses_and_imports_work_in_a_space(tmp_path: Path, problem: Proble
 def test_a_file_that_is_no_space(tmp_path: Path, source: str, message: str) -> None:
     path = write(tmp_path, source)
     with refused(message.format(path=path)):
-        load_space(path)
+        load_space(path, PROBLEM)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with refused(f"--space {tmp_path}/none.py: no such file"):
-        load_space(tmp_path / "none.py")
+        load_space(tmp_path / "none.py", PROBLEM)
     with refused(f"--space {tmp_path}: not a readable Python file (Is a directory)"):
-        load_space(tmp_path)
+        load_space(tmp_path, PROBLEM)
     (tmp_path / "bytes.py").write_bytes(b"\xff\xfe\0")
     with pytest.raises(UserError, match="not a readable Python file"):
-        load_space(tmp_path / "bytes.py")
+        load_space(tmp_path / "bytes.py", PROBLEM)
 
 
 @pytest.mark.parametrize(

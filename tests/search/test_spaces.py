@@ -39,7 +39,7 @@ BERT_BASE = problem_of(12, 768, 12)
 
 def draws(path: Path, problem: Problem, count: int) -> list[TrialConfig]:
     """Random configurations, each checked against `problem`."""
-    space = load_space(path)
+    space = load_space(path, problem)
     with quiet_optuna():
         study = optuna.create_study(sampler=RandomSampler(seed=1))
         return [space.draw(study.ask(), problem) for _ in range(count)]
@@ -47,7 +47,8 @@ def draws(path: Path, problem: Problem, count: int) -> list[TrialConfig]:
 
 def point(module: Any, name: str, problem: Problem) -> TrialConfig:
     """One of the POINTS; it has to name every parameter that is drawn."""
-    return module.space(FixedTrial(module.POINTS[name]), problem)
+    points = module.points(problem) if module is full else module.POINTS
+    return module.space(FixedTrial(points[name]), problem)
 
 
 def parts(value: Any) -> dict[str, Any]:
@@ -87,7 +88,7 @@ def changes(one: TrialConfig, other: TrialConfig) -> dict[str, tuple[Any, Any]]:
 )
 def test_draws_what_can_be_trained(path, shape):
     problem = problem_of(*shape)
-    check_space(load_space(path), problem)
+    check_space(load_space(path, problem), problem)
     for config in draws(path, problem, 100 if path.stem == "full" else 20):
         assert TrialConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
@@ -331,7 +332,7 @@ def test_an_experiment_s_arm_is_the_paper_s_configuration(experiment, arm, name)
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_papers_figures_have_a_place_at_every_point(path):
     if path.stem not in ("full", "smoke"):
-        assert list(FIGURES[path.stem]) == list(load_space(path).points)
+        assert list(FIGURES[path.stem]) == list(load_space(path, BERT_BASE).points)
 
 
 def test_freezing_so_many_layers_takes_an_encoder_with_more():
@@ -371,7 +372,7 @@ def test_no_two_arms_of_an_experiment_are_the_same(experiment):
 # The full space ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name in full.POINTS if name in papers.POINTS])
+@pytest.mark.parametrize("name", [name for name in full.POINTS_BY_KIND if name in papers.POINTS])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_the_full_space_has_the_papers_configurations(name, shape):
     problem = problem_of(*shape)
@@ -380,10 +381,11 @@ def test_the_full_space_has_the_papers_configurations(name, shape):
 
 def test_the_full_space_tries_what_is_known_first():
     own = ["sentence-bert", "sentence-bert-fast", "cross-and-bi-encoder", "cross-encoder"]
-    assert list(full.POINTS)[:4] == own
+    points = full.points(BERT_BASE)
+    assert list(points)[:4] == own
     finals = {name for name in papers.POINTS if name.endswith("-final")}
     pandey_narayan = {"pandey-narayan-adapter-feed-forward", "pandey-narayan-smart"}
-    assert full.POINTS.keys() == {*own, *finals, *pandey_narayan, "course-baseline"}
+    assert points.keys() == {*own, *finals, *pandey_narayan, "course-baseline"}
 
 
 def techniques(config: TrialConfig) -> set[str]:

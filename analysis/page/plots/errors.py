@@ -16,29 +16,44 @@ from analysis.page.plots.canvas import (
     Picture,
     beside,
     canvas,
+    cut,
     on_scale,
     task_colour,
 )
 
+MOST_WRITTEN = 8
+"""Classes whose cells have room for figures; of more, a cell tells its own."""
+MOST_DRAWN = 20
+"""Classes that have room; of more, those that are mistaken most often."""
+_LONGEST = 12
+"""Letters of a class's name below and beside the cells."""
 
-def confusion(tasks: Sequence[str], task: str, probabilities: np.ndarray, labels: np.ndarray) -> Picture:
-    """Of classes: `probabilities` (N, C), `labels` (N,)."""
-    count = probabilities.shape[1]
+
+def confusion(
+    tasks: Sequence[str], task: str, classes: Sequence[str], probabilities: np.ndarray, labels: np.ndarray
+) -> Picture:
+    """Of classes, C of them, as they are called: `probabilities` (N, C), `labels` (N,)."""
     predicted, true = probabilities.argmax(axis=1), labels.astype(int)
-    table = np.zeros((count, count), dtype=int)
-    np.add.at(table, (true, predicted), 1)
-    sizes = np.maximum(table.sum(axis=1, keepdims=True), 1)
+    whole = np.zeros((len(classes), len(classes)), dtype=int)
+    np.add.at(whole, (true, predicted), 1)
+    drawn = _most_mistaken(whole)
+    table, names, count = whole[np.ix_(drawn, drawn)], [classes[one] for one in drawn], len(drawn)
+    sizes = np.maximum(whole[drawn].sum(axis=1, keepdims=True), 1)
     share = table / sizes
     with canvas(f"confusion-{list(tasks).index(task)}", NARROW, 330) as drawing:
         axes = drawing.axes()
         for (row, column), number in np.ndenumerate(table):
             colour = on_scale(float(share[row, column]), 0.0, float(share.max()))
             cell = axes.barh(row, 0.95, left=column - 0.475, height=0.95, color=SCALE[colour])[0]
-            drawing.tell(cell, f"true {row}, predicted {column}: {number} of {int(sizes[row, 0])}")
-            text = f"{share[row, column]:.0%}\n{number}"
-            axes.text(column, row, text, ha="center", va="center", color=ON_SCALE[colour])
-        axes.set_xticks(range(count))
-        axes.set_yticks(range(count))
+            told = f"true {names[row]}, predicted {names[column]}: {number} of {int(sizes[row, 0])}"
+            drawing.tell(cell, told)
+            if count <= MOST_WRITTEN:
+                text = f"{share[row, column]:.0%}\n{number}"
+                axes.text(column, row, text, ha="center", va="center", color=ON_SCALE[colour])
+        short = [cut(name, _LONGEST) for name in names]
+        upright = max(map(len, short)) * count <= 24
+        axes.set_xticks(range(count), short, rotation=0 if upright else 45, ha="center" if upright else "right")
+        axes.set_yticks(range(count), short)
         axes.set_xlim(-0.5, count - 0.5)
         axes.set_ylim(count - 0.5, -0.5)
         axes.set_xlabel("predicted")
@@ -48,19 +63,31 @@ def confusion(tasks: Sequence[str], task: str, probabilities: np.ndarray, labels
         axes.grid(visible=False)
         for spine in axes.spines.values():
             spine.set_visible(False)
-        near = float(np.mean(np.abs(predicted - true) <= 1))
+        few = f" Of {len(classes)} classes, those mistaken most often." if count < len(classes) else ""
+        ordered = list(classes) == [str(number) for number in range(len(classes))]
+        near = f"; at most one class off: {np.mean(np.abs(predicted - true) <= 1):.1%}" if ordered else ""
         wrong = share - np.diag(np.diag(share))
-        row, column = np.unravel_index(int(wrong.argmax()), wrong.shape)
+        row, column = divmod(int(wrong.argmax()), count)
         return drawing.picture(
             reads="A row is a true class; its cells are how often each class was predicted for it, in per cent and "
-            "in examples.",
-            shows=f"Right: {np.mean(predicted == true):.1%} of {len(true)}; at most one class off: {near:.1%}. Most "
-            f"often mistaken: class {row} for {column}, {wrong[row, column]:.0%}.",
+            f"in examples.{few}",
+            shows=f"Right: {np.mean(predicted == true):.1%} of {len(true)}{near}. Most often mistaken: "
+            f"class {names[row]} for {names[column]}, {wrong[row, column]:.0%}.",
         )
 
 
-def roc(tasks: Sequence[str], task: str, probability: np.ndarray, labels: np.ndarray) -> Picture:
-    """Of binary labels: `probability` (N,) of 1, `labels` (N,)."""
+def _most_mistaken(table: np.ndarray) -> list[int]:
+    """The classes to draw of a confusion, in their order."""
+    right = table.diagonal()
+    mistakes = table.sum(axis=0) + table.sum(axis=1) - 2 * right
+    return sorted(np.argsort(-mistakes, kind="stable")[:MOST_DRAWN].tolist())
+
+
+def roc(
+    tasks: Sequence[str], task: str, classes: Sequence[str], probability: np.ndarray, labels: np.ndarray
+) -> Picture:
+    """Of binary labels, as they are called: `probability` (N,) of 1, `labels` (N,)."""
+    negative, positive = (f"{name}s" if name in ("0", "1") else cut(name, _LONGEST) for name in classes)
     false, true = _roc(probability, labels)
     area = float(np.trapezoid(true, false))
     at_half = probability > 0.5
@@ -73,15 +100,15 @@ def roc(tasks: Sequence[str], task: str, probability: np.ndarray, labels: np.nda
         drawing.tell(dot, f"threshold 0.5: {place[1]:.1%} of the positives found, {place[0]:.1%} false alarms")
         beside(axes, "0.5", (place[0], place[1]), (8, -12), color=MUTED)
         axes.text(0.97, 0.06, f"AUC {area:.3f}", ha="right", weight="bold", transform=axes.transAxes)
-        axes.set_xlabel("false alarms: share of the 0s called 1")
-        axes.set_ylabel("found: share of the 1s called 1")
+        axes.set_xlabel(f"false alarms: share of the {negative} called {cut(classes[1], _LONGEST)}")
+        axes.set_ylabel(f"found: share of the {positive} called {cut(classes[1], _LONGEST)}")
         axes.set_title(f"{task}: ROC")
         axes.set_aspect("equal")
         return drawing.picture(
             reads="Each point of the curve is a threshold; the higher it runs above the dashed line, which is "
             "guessing, the better. The dot is the threshold in use, 0.5.",
             shows=f"Area under the curve {area:.3f}, on {len(labels)} examples. At 0.5 it finds {place[1]:.1%} of the "
-            f"1s, with {place[0]:.1%} false alarms.",
+            f"{positive}, with {place[0]:.1%} false alarms.",
         )
 
 

@@ -81,7 +81,7 @@ def honest(figures: Sequence[Row], peers: Sequence[Row]) -> Picture:
         told += f" All of it lies above the intervals of {below} of the space's {plural(len(peers), 'point')}."
     return drawn_twice(
         "honest",
-        lambda drawing: _estimates(drawing, rows, "overall (2024)"),
+        lambda drawing: _estimates(drawing, rows, "overall"),
         height=70 + 34 * len(rows),
         phone_height=60 + 42 * len(rows),
         reads="A disc is an overall score, its bar the 95% interval; the diamond is what the search itself saw of the "

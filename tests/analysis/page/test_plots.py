@@ -340,22 +340,33 @@ def test_roc_agrees_with_scikit_learn() -> None:
         np.interp(theirs_false[1:-1], theirs_false, theirs_true)
     )
     assert np.trapezoid(true, false) == pytest.approx(roc_auc_score(labels, probability))
-    picture = errors.roc(TASKS, "paraphrase", probability, labels)
+    picture = errors.roc(TASKS, "paraphrase", ("0", "1"), probability, labels)
     assert f"AUC {roc_auc_score(labels, probability):.3f}" in texts(picture)
 
 
 def test_roc_of_one_class_is_drawn() -> None:
-    errors.roc(TASKS, "paraphrase", np.array([0.2, 0.9]), np.array([1, 1]))
+    errors.roc(TASKS, "paraphrase", ("0", "1"), np.array([0.2, 0.9]), np.array([1, 1]))
 
 
 def test_confusion_counts_by_true_class() -> None:
     labels = np.array([0, 0, 0, 1, 2])
     probabilities = np.eye(3)[[0, 0, 1, 1, 2]]
-    picture = errors.confusion(TASKS, "sentiment", probabilities, labels)
+    picture = errors.confusion(TASKS, "sentiment", "012", probabilities, labels)
     assert "true 0, predicted 1: 1 of 3" in notes(picture)
     assert picture.shows == (
         "Right: 80.0% of 5; at most one class off: 100.0%. Most often mistaken: class 0 for 1, 33%."
     )
+
+
+def test_of_many_classes_those_are_drawn_that_are_mistaken() -> None:
+    names = [f"class of tickets {number}" for number in range(60)]
+    labels = np.arange(600) % 60
+    said = np.where(labels >= 40, (labels + 1) % 60, labels)
+    picture = errors.confusion(TASKS, "sentiment", names, np.eye(60)[said], labels)
+    assert "true class of tickets 41, predicted class of tickets 42: 10 of 10" in notes(picture)
+    assert len(notes(picture)) == 20 * 20
+    assert picture.reads.endswith(" Of 60 classes, those mistaken most often.")
+    assert picture.shows.startswith("Right: 66.7% of 600. Most often mistaken: class class of tickets 4")
 
 
 def test_scatter_tells_how_far_off() -> None:

@@ -48,6 +48,23 @@ def test_overalls_are_those_of_the_drawn_examples(monkeypatch: pytest.MonkeyPatc
     np.testing.assert_allclose(resampled_overalls(CS224N, made.labels, models, 40), slow, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "matthews", "pearson", "spearman"])
+@pytest.mark.parametrize("labels", [2, 3, 7])
+@pytest.mark.parametrize("chunk", [1, 2**22])
+def test_every_metric_is_that_of_the_drawn_examples(
+    monkeypatch: pytest.MonkeyPatch, metric: Metric, labels: int, chunk: int
+) -> None:
+    monkeypatch.setattr(bootstrap, "_CHUNK", chunk)
+    rng = np.random.default_rng(labels)
+    true = rng.integers(labels, size=25).astype(np.float32)
+    guessed = rng.integers(labels, size=(4, 25)).astype(np.float32)
+    predicted = np.where(rng.random((4, 25)) < 0.5, true, guessed)
+    predicted[3] = 1.0
+    fast = resampled_scores(metric, predicted, true, 60, np.random.default_rng(1))
+    slow = slow_scores(metric, predicted, true, 60, np.random.default_rng(1))
+    np.testing.assert_allclose(fast, slow, rtol=0, atol=1e-9)
+
+
 def test_predictions_that_are_all_the_same_correlate_with_nothing() -> None:
     labels = np.array([0.0, 1.0, 2.5, 5.0])
     predicted = np.array([[0.1, 0.1, 0.1, 0.1], [1.1, 1.1, 1.1, 2.0]], dtype=np.float32)

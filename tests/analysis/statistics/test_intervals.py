@@ -8,7 +8,8 @@ from scipy import stats
 
 from analysis.statistics.intervals import SeedNoise, gain, metric_interval, metric_intervals, overall_interval
 from analysis.winner.results import Estimate
-from model.data.tasks import CS224N
+from model.data.scores import score
+from model.data.tasks import CS224N, Metric
 from tests.analysis.known_truth import TEST_SIZES, Training, World, on_test
 
 SMALL = dict.fromkeys(TEST_SIZES, 60)
@@ -50,6 +51,46 @@ def test_predictions_that_are_all_the_same_have_the_interval_of_no_correlation()
     found = metric_interval("pearson", np.ones(103), np.arange(103.0))
     assert found.value == 0.0
     assert found.high == -found.low == pytest.approx(np.tanh(1.96 / 10), abs=1e-4)
+
+
+def test_matthews_of_two_classes_varies_as_the_correlation_it_is() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(2, size=20_000)
+    predicted = np.where(rng.random(20_000) < 0.8, labels, 1 - labels)
+    found, as_numbers = (metric_interval(metric, predicted, labels) for metric in ("matthews", "pearson"))
+    assert found.value == pytest.approx(as_numbers.value, abs=1e-9)
+    assert found.low == pytest.approx(as_numbers.low, abs=2e-4)
+    assert found.high == pytest.approx(as_numbers.high, abs=2e-4)
+
+
+def test_macro_f1_without_an_error_is_not_certain() -> None:
+    labels = np.arange(24) % 3
+    found = metric_interval("macro_f1", labels, labels)
+    assert (found.low, found.high) == (metric_interval("accuracy", labels, labels).low, 1.0)
+    assert metric_interval("matthews", labels, labels).low == pytest.approx(2 * found.low - 1)
+
+
+def test_one_prediction_for_all_has_the_interval_of_no_correlation() -> None:
+    found = metric_interval("matthews", np.ones(100), np.arange(100) % 2)
+    assert found.value == 0.0
+    assert found.high == -found.low == pytest.approx(1.96 / np.sqrt(104), abs=1e-3)
+
+
+@pytest.mark.parametrize(("metric", "size", "least"), [("macro_f1", 300, 0.93), ("macro_f1", 60, 0.9),
+                                                       ("matthews", 60, 0.93), ("spearman", 60, 0.93)])  # fmt: skip
+def test_intervals_cover_the_truth(metric: Metric, size: int, least: float) -> None:
+    rng = np.random.default_rng(1)
+    labels = np.minimum(rng.integers(6, size=100_000), 3).astype(float)
+    predicted = np.where(rng.random(100_000) < 0.6, labels, rng.integers(4, size=100_000))
+    if metric == "spearman":
+        labels = np.exp(rng.normal(size=100_000))
+        predicted = labels + rng.normal(size=100_000)
+    truth, covered = score(metric, predicted, labels), 0
+    for _ in range(300):
+        rows = rng.integers(100_000, size=size)
+        found = metric_interval(metric, predicted[rows], labels[rows])
+        covered += found.low <= truth <= found.high
+    assert least <= covered / 300 <= 0.99
 
 
 def test_an_overall_adds_up_its_tasks_distances_as_squares() -> None:

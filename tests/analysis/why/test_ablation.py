@@ -49,7 +49,7 @@ def drawn(space: Space, count: int) -> list[TrialRecord]:
 
 @pytest.fixture(scope="module")
 def full() -> Space:
-    return load_space(ROOT / "spaces" / "full.py")
+    return load_space(ROOT / "spaces" / "full.py", PROBLEM)
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,7 @@ def way_through(tmp_path: Path, start: dict[str, Any], end: dict[str, Any], orde
     """The changes of each step in a small space."""
     path = tmp_path / "space.py"
     path.write_text(SPACE)
-    space = load_space(path)
+    space = load_space(path, PROBLEM)
     ends = []
     for params in (start, end):
         config = space.draw(optuna.trial.FixedTrial(params), PROBLEM)  # type: ignore[arg-type]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -118,7 +120,12 @@ def slow_choice(task: Task, outputs: dict[str, dict[str, np.ndarray]], rows: np.
     return {name: best_members.count(name) for name in best_members}
 
 
-@pytest.mark.parametrize("task", CS224N, ids=lambda task: task.name)
+OTHER_METRICS = [
+    replace(task, metric=metric) for task, metric in zip(CS224N, ("macro_f1", "matthews", "spearman"), strict=True)
+]
+
+
+@pytest.mark.parametrize("task", [*CS224N, *OTHER_METRICS], ids=lambda task: task.metric)
 @pytest.mark.parametrize("noise", [1.0, 3.0])
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_members_are_those_of_the_slow_twin(task: Task, count: int, noise: float) -> None:

@@ -154,13 +154,13 @@ def test_the_model_that_is_kept_reproduces_its_figures(refitted: Refitted) -> No
 def check_reproduced(run: RunFolder, tested: OnTest) -> None:
     """The saved model alone gives the figures and the predictions that lie beside it."""
     torch.set_num_threads(usable_cores())  # as the command did: the tiny models' predictions are all but equal
-    corpus = read_corpus(run.info().data, ("train", "dev", "test", "student"))
+    corpus = read_corpus(run.info().data, ("train", "dev", "test", "unlabelled"))
     predictor = load_predictor(run.refit / "model", torch.device("cpu"))
     _, encoder = read_model(_members(run)[0])
     said = {task.name: decide(task, predictor.outputs(corpus, "test")[task.name]) for task in corpus.tasks}
     assert evaluate.scores(tokenize(corpus, encoder), "test", said) == pytest.approx(tested.figures.by_task, abs=1e-6)
     rows = (run.refit / "predictions" / "sts-test-output.csv").read_text().splitlines()[1:]
-    student = predictor.outputs(corpus, "student")["similarity"]
+    student = predictor.outputs(corpus, "unlabelled")["similarity"]
     np.testing.assert_allclose([float(row.split(" , ")[1]) for row in rows], student, atol=1e-6)
 
 

@@ -60,7 +60,8 @@ def searched(run: RunFolder, corpus: Corpus, encoder: Encoder) -> RunFolder:
     """A run of two points, one of them a paper's, and two trials of TPE, the first of which won."""
     run.space.write_text(SPACE)
     run.ledger.unlink()
-    space, problem = load_space(run.space), Problem.of(corpus, encoder.shape)
+    problem = Problem.of(corpus, encoder.shape)
+    space = load_space(run.space, problem)
     with Ledger(run.ledger) as ledger:
         for name, (source, params, overall) in TRIALS.items():
             trial = optuna.trial.FixedTrial(params)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from model.data.corpus import Corpus, Example, Split, holds_cs224n, in_test_cut, read_corpus
-from model.data.tasks import CS224N
+from model.data.corpus import Corpus, Example, Split, holds_cs224n, part_of, read_corpus
+from model.data.tasks import CS224N, CS224N_SOURCES
 from tests.support import refused
 
-SPLITS: tuple[Split, ...] = ("train", "dev", "test", "student")
+SPLITS: tuple[Split, ...] = ("train", "dev", "test", "unlabelled")
 HEADERS = {
     "ids-sst": ["id", "sentence", "sentiment"],
     "quora": ["id", "sentence1", "sentence2", "is_duplicate"],
@@ -61,7 +61,7 @@ def test_reads_the_course_format(folder):
     corpus = read_corpus(folder.name, SPLITS)
     assert corpus.tasks == CS224N
     assert corpus.size("dev") == {"sentiment": 40, "paraphrase": 40, "similarity": 40}
-    assert corpus.size("student") == {"sentiment": 0, "paraphrase": 0, "similarity": 0}
+    assert corpus.size("unlabelled") == {"sentiment": 0, "paraphrase": 0, "similarity": 0}
     assert examples(corpus, "sentiment", "dev")["ids-sstdev7"].sentences == ("Sentence 7, sentence.",)
     assert corpus.examples["paraphrase"]["dev"][3] == Example(
         "quoradev3", ("Sentence 3, sentence1.", "Sentence 3, sentence2."), 1.0
@@ -87,10 +87,10 @@ def test_reads_other_line_ends_orders_and_further_columns(folder):
     ]
 
 
-def test_reads_student_files_without_labels(folder):
+def test_reads_unlabelled_files_without_labels(folder):
     folder.write("quora-test-student", [HEADERS["quora"][:-1], ["s1", "What?", "Why?"], ["s2", "How?", "Who?"]])
-    corpus = read_corpus(folder.name, ["student"])
-    assert corpus.examples["paraphrase"]["student"] == [
+    corpus = read_corpus(folder.name, ["unlabelled"])
+    assert corpus.examples["paraphrase"]["unlabelled"] == [
         Example("s1", ("What?", "Why?"), None),
         Example("s2", ("How?", "Who?"), None),
     ]
@@ -98,12 +98,17 @@ def test_reads_student_files_without_labels(folder):
 
 def test_test_part_is_cut_from_train_by_id(folder):
     corpus = read_corpus(folder.name, ("train", "test"))
-    for task in CS224N:
-        train, test = examples(corpus, task.name, "train"), examples(corpus, task.name, "test")
+    for source in CS224N_SOURCES:
+        train, test = examples(corpus, source.task.name, "train"), examples(corpus, source.task.name, "test")
+        stem = source.train.removesuffix("-train.csv")
         assert not train.keys() & test.keys()
-        assert train.keys() | test.keys() == {f"{task.file_stem}train{i}" for i in range(40)}
+        assert train.keys() | test.keys() == {f"{stem}train{i}" for i in range(40)}
         assert test.keys() == {i for i in train.keys() | test.keys() if in_test_cut(i)}
         assert test
+
+
+def in_test_cut(example_id: str) -> bool:
+    return part_of(example_id, {"test": 0.1}) == "test"
 
 
 def test_test_part_is_a_tenth_and_stays_the_same_for_good():
@@ -253,8 +258,8 @@ def test_real_corpus(real_data):
         train, test = examples(corpus, task.name, "train"), examples(corpus, task.name, "test")
         assert len(splits["train"]) > 2500
         assert len(splits["dev"]) > 500
-        assert len(splits["student"]) > 500
+        assert len(splits["unlabelled"]) > 500
         assert not train.keys() & test.keys()
         assert len(test) == pytest.approx((len(train) + len(test)) / 10, rel=0.15)
-        assert all(e.label is None for e in splits["student"])
+        assert all(e.label is None for e in splits["unlabelled"])
     assert read_corpus(real_data).fingerprint() == read_corpus(real_data).fingerprint()

@@ -39,7 +39,7 @@ def labels(task: str, split: str) -> np.ndarray:
 
 def test_the_rows_are_the_same_everywhere():
     # Scores on the demo compare between machines and versions only while this stays.
-    assert read_corpus("demo", SPLITS).fingerprint() == "3d3e56d9a5dea50e"
+    assert read_corpus("demo", SPLITS).fingerprint() == "82dc92dd16e7dc35"
 
 
 @pytest.mark.parametrize("task", NAMES)

@@ -54,11 +54,11 @@ def test_knows_the_special_tokens_and_the_longest_sequence(tokens):
 def test_takes_empty_splits_missing_labels_unknown_words_and_long_sentences(encoder):
     texts = ["the film", "日本 zzz", "\u200b", "good " * 5000]
     student = [Example(str(i), (text,), None) for i, text in enumerate(texts)]
-    nothing: dict[Split, list[Example]] = {"train": [], "student": []}
+    nothing: dict[Split, list[Example]] = {"train": [], "unlabelled": []}
     tasks = CS224N[:2]
-    corpus = Corpus("odd", tasks, {"sentiment": {**nothing, "student": student}, "paraphrase": nothing})
+    corpus = Corpus("odd", tasks, {"sentiment": {**nothing, "unlabelled": student}, "paraphrase": nothing})
     splits = tokenize(corpus, encoder).splits
-    read = splits["sentiment"]["student"]
+    read = splits["sentiment"]["unlabelled"]
     unknown = VOCABULARY.index("[UNK]")
     assert [read.sentences[0][i].tolist() for i in (1, 2)] == [[unknown] * 3, []]
     assert read.sentences[0].lengths.tolist() == [2, 3, 0, 5000]

@@ -15,6 +15,7 @@ from model.network.multitask import MultitaskBert
 from model.network.saved import (
     member_folder,
     read_ensemble,
+    read_max_tokens,
     read_model,
     read_precision,
     write_ensemble,
@@ -23,7 +24,7 @@ from model.network.saved import (
 from model.training.evaluate import outputs
 from tests.support import refused, states, tiny_config, tiny_encoder
 
-WHOLE = "a model folder has config.json, evaluation.json, heads.safetensors and encoder/ or encoders/"
+WHOLE = "a model folder has config.json, tasks.json, evaluation.json, heads.safetensors and encoder/ or encoders/"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def read(folder):
     read_precision(folder)
 
 
-@pytest.mark.parametrize("file", ["config.json", "evaluation.json", "heads.safetensors"])
+@pytest.mark.parametrize("file", ["config.json", "tasks.json", "evaluation.json", "heads.safetensors"])
 def test_a_file_that_is_missing(folder, file):
     (folder / file).unlink()
     with refused(f"{folder / file}: no such file; {WHOLE}"):
@@ -97,7 +98,7 @@ def changed(path, change):
     path.write_text(json.dumps(values))
 
 
-@pytest.mark.parametrize("file", ["config.json", "evaluation.json"])
+@pytest.mark.parametrize("file", ["config.json", "tasks.json", "evaluation.json"])
 def test_a_file_that_is_torn(folder, file):
     (folder / file).write_text((folder / file).read_text()[:9])
     with pytest.raises(UserError, match=rf"{file}: not JSON \("):
@@ -125,13 +126,48 @@ def test_weights_that_are_torn(folder, file):
         ),
         (
             lambda values: values["tasks"].update({"../x": values["tasks"]["sentiment"]}),
-            "there is no task '../x'; allowed are sentiment, paraphrase, similarity",
+            "it is of the tasks sentiment, paraphrase, similarity, ../x; tasks.json beside it is of sentiment, "
+            "paraphrase, similarity",
         ),
     ],
 )
 def test_a_configuration_of_something_else(folder, change, message):
     changed(folder / "config.json", change)
     with refused(f"{folder / 'config.json'}: {message}"):
+        read_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda values: values.pop("tasks"), "not a model's tasks: tasks are None; allowed is a list of tables"),
+        (
+            lambda values: values.update(tasks=["sentiment"]),
+            "not a model's tasks: a task is 'sentiment'; allowed is a table",
+        ),
+        (lambda values: values.update(tasks=[]), "not a model's tasks: there is no task; allowed are one or more"),
+        (
+            lambda values: values["tasks"][1].update(name="sentiment"),
+            "not a model's tasks: two tasks are called 'sentiment'",
+        ),
+        (
+            lambda values: values["tasks"][0].update(name="../x"),
+            "not a model's tasks: name is '../x'; allowed are up to 40 letters, digits, '_' and '-', a letter first",
+        ),
+        (
+            lambda values: values["tasks"][0].update(files="a.csv"),
+            "not a model's tasks: a task has no 'files'; allowed are name, sentences, label, label_kind, classes, "
+            "labels, range, metric",
+        ),
+        (
+            lambda values: values["tasks"][2].pop("range"),
+            "not a model's tasks: range is missing; allowed is two numbers, the lowest label and the highest one",
+        ),
+    ],
+)
+def test_tasks_of_something_else(folder, change, message):
+    changed(folder / "tasks.json", change)
+    with refused(f"{folder / 'tasks.json'}: {message}"):
         read_model(folder)
 
 
@@ -184,6 +220,17 @@ def test_a_precision_that_is_none(folder):
         read_precision(folder)
 
 
+@pytest.mark.parametrize("found", [None, 7, 49, 12.0, True, "48"])
+def test_tokens_that_it_cannot_cut_to(folder, encoder, found):
+    assert read_max_tokens(folder, encoder) == 48
+    changed(folder / "evaluation.json", lambda values: values.update(max_tokens=found))
+    with refused(
+        f"{folder / 'evaluation.json'}: max_tokens is {found!r}; allowed is a whole number from 8 to 48, the encoder's "
+        "positions"
+    ):
+        read_max_tokens(folder, encoder)
+
+
 def test_a_tasks_own_encoder_of_another_shape(tmp_path, encoder):
     config = tiny_config(encoder={"branch_layers": 1})
     for layers in (2, 3):
@@ -229,10 +276,6 @@ def test_what_is_no_model(tmp_path):
         ({}, ": members is None; allowed is an object of tasks"),
         ({"members": {}}, ": members is {}; allowed is an object of tasks"),
         ({"members": ["a"]}, ": members is ['a']; allowed is an object of tasks"),
-        (
-            {"members": {"mood": {"a": 1}}},
-            ": there is no task 'mood'; allowed are sentiment, paraphrase, similarity",
-        ),
         (
             {"members": {"sentiment": {}}},
             ": sentiment has {}; allowed is an object of members and whole numbers from 1",

@@ -1,17 +1,18 @@
 """What a model says of whole splits, predictions, and scores."""
 
 import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import scipy.stats
 import sklearn.metrics
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from model.data.batches import assemble
-from model.data.scores import overall, overall_2023, score
+from model.data.scores import constant_score, overall, overall_2023, score
 from model.data.tasks import CS224N
 from model.network.multitask import MultitaskBert
 from model.training import evaluate
@@ -113,9 +114,9 @@ def test_a_split_without_examples_has_no_predictions(model, tokens):
     nothing = tokens.splits["sentiment"]["dev"]
     sentences = tuple(type(r)(r.ids[:0], r.starts[:1]) for r in nothing.sentences)
     nothing = type(nothing)(sentences, nothing.labels[:0], nothing.in_train[:0])
-    empty = type(tokens)(**vars(tokens) | {"tasks": CS224N[:1], "splits": {"sentiment": {"student": nothing}}})
-    assert evaluate.predict(model, empty, "student", "fp32")["sentiment"].shape == (0,)
-    assert evaluate.outputs(model, empty, "student", "fp32")["sentiment"].shape == (0, 5)
+    empty = type(tokens)(**vars(tokens) | {"tasks": CS224N[:1], "splits": {"sentiment": {"unlabelled": nothing}}})
+    assert evaluate.predict(model, empty, "unlabelled", "fp32")["sentiment"].shape == (0,)
+    assert evaluate.outputs(model, empty, "unlabelled", "fp32")["sentiment"].shape == (0, 5)
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=30))
@@ -142,6 +143,51 @@ def test_pearson_reaches_both_ends():
     labels = np.array([0, 1.5, 2, 5], dtype=np.float32)
     assert score("pearson", 2 * labels + 1, labels) == pytest.approx(1)
     assert score("pearson", -labels, labels) == pytest.approx(-1)
+
+
+@pytest.mark.filterwarnings("ignore:A single label was found")
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=30))
+def test_macro_f1_and_matthews_are_those_of_sklearn(pairs):
+    predicted, labels = np.array(pairs, dtype=np.float32).T
+    f1 = sklearn.metrics.f1_score(labels, predicted, average="macro")
+    assert score("macro_f1", predicted, labels) == pytest.approx(f1, abs=1e-12)
+    matthews = sklearn.metrics.matthews_corrcoef(labels, predicted)
+    assert score("matthews", predicted, labels) == pytest.approx(matthews, abs=1e-12)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=2, max_size=30))
+def test_spearman_is_that_of_scipy(pairs):
+    predicted, labels = np.array(pairs, dtype=np.float32).T
+    assume(np.ptp(predicted) > 0 and np.ptp(labels) > 0)
+    expected = scipy.stats.spearmanr(predicted, labels)[0]
+    assert score("spearman", predicted, labels) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(("metric", "expected"), [("accuracy", 0.5), ("macro_f1", 1 / 3), ("matthews", 0.0)])
+def test_what_is_not_a_number_is_wrong(metric, expected):
+    labels = np.array([0, 1, 0, 1], dtype=np.float32)
+    assert score(metric, np.array([0, 1, np.nan, np.nan], dtype=np.float32), labels) < 1
+    assert score(metric, np.array([0, 0, 0, 0], dtype=np.float32), labels) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [("accuracy", 0.75), ("macro_f1", 3 / 7), ("matthews", 0.0), ("pearson", 0.0), ("spearman", 0.0)],
+)
+def test_what_one_prediction_for_all_scores(metric, expected):
+    assert constant_score(metric, np.array([1, 0, 1, 1], dtype=np.float32)) == pytest.approx(expected)
+
+
+def test_overall_puts_every_metric_on_0_to_1():
+    tasks = [
+        replace(CS224N[0], name=metric, metric=metric)
+        for metric in ("accuracy", "macro_f1", "matthews", "pearson", "spearman")
+    ]
+    lowest = {"accuracy": 0.0, "macro_f1": 0.0, "matthews": -1.0, "pearson": -1.0, "spearman": -1.0}
+    assert overall(tasks, lowest) == 0.0
+    assert overall(tasks, dict.fromkeys(lowest, 1.0)) == 1.0
+    assert overall(tasks, dict.fromkeys(lowest, 0.0)) == pytest.approx(0.3)
+    assert overall_2023(tasks, lowest) is None
 
 
 def test_scores_are_each_tasks_own(tokens):

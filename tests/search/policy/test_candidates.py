@@ -19,6 +19,7 @@ from search.policy.drawing import CHANGES, MOST_CHANGED, Drawing
 from search.space import Space, load_space
 from tests.search.test_space import GOOD
 from tests.search.test_spaces import FILES, problem_of
+from tests.support import PROBLEM
 
 POINTS = 'POINTS = {"first": {"depth": 1, "rate": 1e-4, "pooling": "mean", "common": 0}, "second": {"depth": 2}}\n'
 
@@ -26,7 +27,7 @@ POINTS = 'POINTS = {"first": {"depth": 1, "rate": 1e-4, "pooling": "mean", "comm
 @pytest.fixture
 def space(tmp_path: Path) -> Space:
     (tmp_path / "space.py").write_text(GOOD + POINTS)
-    return load_space(tmp_path / "space.py")
+    return load_space(tmp_path / "space.py", PROBLEM)
 
 
 KEPT = 1 - MOST_CHANGED
@@ -195,7 +196,7 @@ def test_a_point_is_taken_as_optuna_takes_it(problem: Problem, space: Space) -> 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_neighbours_in_every_space_are_inside_it(path: Path) -> None:
-    space = load_space(path)
+    space = load_space(path, PROBLEM)
     candidates = Candidates(space, problem_of(12, 768, 12), seed=0)
     parents = [candidates.point(name).params for name in list(space.points)[:2]]
     parents += [candidate.params for candidate in candidates.fresh(0)[:3]]

@@ -1,0 +1,269 @@
+"""Searches of one's own tasks: what spaces make of any of them, and what the command says."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.samplers import RandomSampler
+
+from model.config import OptimizationConfig, TaskConfig, TrialConfig
+from model.data.tasks import CS224N, Binary, Classes, LabelKind, Number, Task
+from model.data.tokens import tokenize
+from model.errors import UserError
+from model.network.pretrained import Encoder
+from model.problem import Problem
+from model.training.loop import train
+from search.description import describe_run
+from search.flags import Flags
+from search.inputs import found_again, given
+from search.resources import Shares
+from search.run import main
+from search.run_folder import create_run
+from search.space import check_space, load_space, quiet_optuna
+from spaces import full
+from tests.support import refused
+
+FULL = Path("spaces/full.py")
+
+
+def task(name: str, kind: LabelKind, *, pair: bool = False) -> Task:
+    label = {"classes": Classes(count=3), "binary": Binary(), "number": Number(low=-1, high=1)}[kind]
+    columns = ("a", "b") if pair else ("a",)
+    metric = "spearman" if kind == "number" else "macro_f1"
+    return Task(name=name, sentence_columns=columns, label_column="label", label=label, metric=metric)
+
+
+SETS = {
+    "one of single sentences": (task("reviews", "binary"),),
+    "one of pairs": (task("nli", "classes", pair=True),),
+    "one of numbers": (task("sts", "number", pair=True),),
+    "single sentences alone": (task("a", "classes"), task("b", "number")),
+    "pairs first": (task("sts", "number", pair=True), task("mood", "classes")),
+    "four": (
+        task("mood", "binary"),
+        task("nli", "classes", pair=True),
+        task("same", "binary", pair=True),
+        task("stars", "number"),
+    ),
+}
+PAPERS = ["jetty-final", "gamarra-udash-final", "naeem-final", "course-baseline"]
+
+
+def problem_of(tasks: tuple[Task, ...]) -> Problem:
+    return Problem(tasks=tasks, num_layers=2, hidden_size=16, num_heads=2, train_size={}, dev_size={})
+
+
+@pytest.mark.parametrize("path", [FULL, Path("spaces/smoke.py")], ids=lambda path: path.stem)
+@pytest.mark.parametrize("tasks", SETS.values(), ids=SETS)
+def test_a_space_of_any_tasks(path: Path, tasks: tuple[Task, ...]) -> None:
+    problem = problem_of(tasks)
+    space = load_space(path, problem)
+    check_space(space, problem)
+    with quiet_optuna():
+        study = optuna.create_study(sampler=RandomSampler(seed=1))
+        drawn = [space.draw(study.ask(), problem) for _ in range(60)]
+    assert all(list(config.tasks) == [task.name for task in tasks] for config in drawn)
+
+
+@pytest.mark.parametrize("tasks", SETS.values(), ids=SETS)
+def test_the_full_space_has_the_papers_points_for_any_tasks(tasks: tuple[Task, ...]) -> None:
+    space = load_space(FULL, problem_of(tasks))
+    assert sorted([*space.points, *space.left_out]) == sorted(full.POINTS_BY_KIND)
+    assert {"sentence-bert", *PAPERS} <= space.points.keys()
+    configs = [
+        space.function(optuna.trial.FixedTrial(dict(point)), problem_of(tasks)) for point in space.points.values()
+    ]
+    assert all(config not in configs[:i] for i, config in enumerate(configs)), "each is tried once"
+
+
+def test_what_is_left_out_is_said() -> None:
+    assert load_space(FULL, problem_of(SETS["one of single sentences"])).left_out == {
+        "cross-and-bi-encoder": "with these tasks the same as sentence-bert",
+        "cross-encoder": "with these tasks the same as sentence-bert",
+        "grudzinski-final": "with these tasks and this encoder there is no sharing",
+    }
+    assert load_space(FULL, problem_of(SETS["pairs first"])).left_out == {
+        "cross-and-bi-encoder": "with these tasks the same as sentence-bert",
+        "grudzinski-final": "none of these tasks can hear another one",
+    }
+    assert load_space(FULL, problem_of(CS224N)).left_out == {}
+
+
+def test_a_task_called_as_parameters_are() -> None:
+    problem = problem_of((task("head", "binary"),))
+    with pytest.raises(UserError) as caught:
+        load_space(FULL, problem)
+    assert str(caught.value).endswith(
+        "points(problem): a task is called 'head', as parameters of this space are; give it another name"
+    )
+    assert str(caught.value).startswith(f"{FULL}:")
+
+
+BASE = "from spaces.smoke import space\n"
+POINTS = f"{BASE}def points(problem):\n    return "
+NONE = " must be a dictionary from parameter name to value"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (f"{POINTS}3\n", ": POINTS is a int; it must be a dictionary of dictionaries"),
+        (f"{POINTS}1 / 0\n", ":3: points(problem): ZeroDivisionError: division by zero"),
+        (f"{POINTS}{{'a': 3}}\n", f":3: POINTS['a']{NONE}"),
+        (f"{POINTS}{{}}\nPOINTS = {{}}\n", ": POINTS and points(problem) are in it; allowed is one of them"),
+        (f"{BASE}POINTS = {{'a': 'why not'}}\n", f":2: POINTS['a']{NONE}"),
+    ],
+)
+def test_points_that_are_none(tmp_path: Path, source: str, message: str) -> None:
+    path = tmp_path / "space.py"
+    path.write_text(source)
+    with refused(f"{path}{message}"):
+        load_space(path, problem_of(CS224N))
+
+
+def test_points_may_depend_on_the_problem(tmp_path: Path) -> None:
+    path = tmp_path / "space.py"
+    path.write_text(f"{POINTS}{{'deep': {{'frozen': True}}, 'wide': f'of {{len(problem.tasks)}}'}}\n")
+    space = load_space(path, problem_of(CS224N))
+    assert (space.points, space.left_out) == ({"deep": {"frozen": True}}, {"wide": "of 3"})
+
+
+# The command ---------------------------------------------------------------------------------------------------------
+
+TASKS = """[[task]]
+name = "mood"
+sentences = ["text"]
+label = "verdict"
+label_kind = "binary"
+labels = ["bad", "good"]
+metric = "matthews"
+train = "rows.csv"
+
+[[task]]
+name = "kinds"
+sentences = ["text", "other"]
+label = "kind"
+label_kind = "classes"
+labels = ["near", "far", "none"]
+metric = "macro_f1"
+train = "rows.csv"
+dev_share = 0.2
+"""
+
+
+@pytest.fixture
+def tasks_file(tmp_path: Path) -> Path:
+    """Two tasks of one file."""
+    with (tmp_path / "rows.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "other", "verdict", "kind"])
+        for i in range(120):
+            good = i % 2 == 0
+            words = f"the {'good' if good else 'bad'} film {i}"
+            writer.writerow([words, f"a song {i}", "good" if good else "bad", ["near", "far", "none"][i % 3]])
+    (tmp_path / "tasks.toml").write_text(TASKS)
+    return tmp_path / "tasks.toml"
+
+
+def test_files_lie_beside_the_tasks_or_in_data(tasks_file: Path, tmp_path: Path) -> None:
+    inputs = given(Flags(tasks=tasks_file, encoder="demo"))
+    assert inputs.corpus.name == str(tmp_path)
+    assert [task.name for task in inputs.problem.tasks] == ["mood", "kinds"]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    moved = elsewhere / "tasks.toml"
+    tasks_file.rename(moved)
+    again = given(Flags(tasks=moved, data=str(tmp_path), encoder="demo"))
+    assert again.corpus.fingerprint() == inputs.corpus.fingerprint()
+    with refused(f"{elsewhere / 'rows.csv'}: no such file; task 'mood' needs it"):
+        given(Flags(tasks=moved, encoder="demo"))
+
+
+@pytest.mark.parametrize("name", [name for name in full.POINTS_BY_KIND if name != "cross-encoder"])
+def test_every_point_trains_on_them(tasks_file: Path, encoder: Encoder, name: str) -> None:
+    inputs = given(Flags(tasks=tasks_file, encoder="demo"))
+    problem = Problem.of(inputs.corpus, encoder.shape)
+    space = load_space(FULL, problem)
+    config: TrialConfig = space.draw(optuna.trial.FixedTrial(dict(space.points[name])), problem)
+    tokens = tokenize(inputs.corpus, encoder)
+    (epoch,) = train(config, tokens, encoder, epochs=1, epoch_examples=24, seed=0, precision="fp32", device="cpu")
+    assert epoch.scores.keys() == {"mood", "kinds"}
+
+
+def test_they_are_learned(tasks_file: Path, encoder: Encoder) -> None:
+    inputs = given(Flags(tasks=tasks_file, encoder="demo"))
+    config = TrialConfig(
+        tasks={"mood": TaskConfig(loss="bce"), "kinds": TaskConfig(pair_encoding="bi")},
+        optimization=OptimizationConfig(learning_rate=3e-3, head_learning_rate=1e-2, batch_size=8),
+    )
+    tokens = tokenize(inputs.corpus, encoder)
+    epochs = list(train(config, tokens, encoder, epochs=5, epoch_examples=150, seed=0, precision="fp32", device="cpu"))
+    assert epochs[-1].scores["mood"] > 0.9
+
+
+def test_a_run_finds_them_again(tasks_file: Path, tmp_path: Path) -> None:
+    flags = Flags(tasks=tasks_file, encoder="demo", max_tokens=32)
+    inputs = given(flags)
+    info = describe_run(flags, inputs, inputs.read_encoder(), Shares(concurrent=1, threads=1, cpus=1, gpus=0))
+    run = create_run(tmp_path / "runs", "own", info, inputs.space.source)
+    assert (info.tasks, info.tasks_file, info.max_tokens) == (["mood", "kinds"], str(tasks_file), 32)
+    assert info.chance["mood"] == 0.0
+    tasks_file.unlink()  # what the run was asked is in its folder
+    again, _ = found_again(run, run.info())
+    assert (again.sources, again.max_tokens) == (inputs.sources, 32)
+    assert again.corpus.fingerprint() == inputs.corpus.fingerprint() == info.data_fingerprint
+    rows = (tmp_path / "rows.csv").read_text()
+    (tmp_path / "rows.csv").write_text(rows.replace("song 7,", "song,"))
+    with refused(f"{tmp_path} has changed since the run began: its fingerprint differs"):
+        found_again(run, run.info())
+
+
+def said(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    with pytest.raises(SystemExit) as exit_:
+        main(list(argv))
+    assert exit_.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_what_the_command_refuses(capsys: pytest.CaptureFixture[str], tasks_file: Path, tmp_path: Path) -> None:
+    flags = ("--tasks", str(tasks_file), "--encoder", "demo")
+    assert said(capsys, *flags, "--data", "demo") == (
+        "error: --data demo has tasks of its own; leave out --tasks, or give a folder\n"
+    )
+    assert said(capsys, *flags, "--resume") == (
+        "error: --tasks can't be given with --resume: the run goes on as it began; allowed: --trials, --budget, "
+        "--concurrent, --trials-per-gpu, --address, --cache-gb, --runs-dir\n"
+    )
+    assert said(capsys, "--tasks", str(tmp_path / "none.toml")) == f"error: {tmp_path / 'none.toml'}: no such file\n"
+    papers = said(capsys, *flags, "--space", "spaces/papers.py")
+    assert (
+        "TrialConfig.tasks names ['paraphrase', 'sentiment', 'similarity']: allowed is exactly ['kinds', 'mood']"
+        in papers
+    )
+    tasks_file.write_text(TASKS.replace('"matthews"', '"mcc"'))
+    assert said(capsys, *flags) == (
+        f"error: {tasks_file}:7: metric is 'mcc'; allowed is one of accuracy, macro_f1, matthews for label_kind = "
+        "'binary'\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ("0", "--max-tokens 0: allowed is a whole number from 1"),
+        ("7", "--max-tokens 7: allowed is a whole number from 8 to 64, the encoder's positions"),
+        ("65", "--max-tokens 65: allowed is a whole number from 8 to 64, the encoder's positions"),
+    ],
+)
+def test_so_many_tokens_are_not_read(capsys: pytest.CaptureFixture[str], asked: str, message: str) -> None:
+    assert said(capsys, "--data", "demo", "--max-tokens", asked) == f"error: {message}\n"
+
+
+def test_a_dry_run_of_them(capsys: pytest.CaptureFixture[str], tasks_file: Path) -> None:
+    assert main(["--tasks", str(tasks_file), "--encoder", "demo", "--dry-run", "3"]) == 0
+    shown = capsys.readouterr().out
+    assert "1. point sentence-bert" in shown
+    assert "mood" in shown
