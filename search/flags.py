@@ -27,7 +27,8 @@ class Flags:
     resume: Annotated[str | None, arg(metavar="[RUN]", help_behavior_hint="(without a name: the newest run)")] = None
     """Go on with a run that was interrupted or killed, or with more --trials or --budget than it had."""
     space: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: spaces/full.py)")] = None
-    """Python file that says what may vary: space(trial, problem) -> TrialConfig."""
+    """Python file that says what may vary: space(trial, problem) -> TrialConfig. Those of this package are found from
+    any folder: spaces/full.py, spaces/papers.py, spaces/smoke.py, ..."""
     data: Annotated[
         str | None,
         arg(metavar="FOLDER", help_behavior_hint="(default: data/ where it holds them, else demo; that of --tasks)"),
