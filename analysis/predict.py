@@ -27,7 +27,7 @@ from rich.progress import Progress
 
 from analysis.winner.predictions import in_words
 from analysis.winner.predictor import Predictor, load_predictor
-from analysis.winner.sentences import Table, read_table
+from analysis.winner.sentences import Column, Sentences, read_sentences
 from model.data.tasks import Binary, Classes, Number, Task
 from model.errors import UserError, reported
 from model.training.cores import usable_cores
@@ -43,8 +43,8 @@ class Arguments:
     model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MODEL")]
     """The folder of a model or an ensemble, such as runs/NAME/refit/model."""
     file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
-    """Comma- or tab-separated text whose first line names the columns: those that the task's train file has its
-    sentences in."""
+    """Comma- or tab-separated text whose first line names the columns, or JSON lines (.jsonl): with those columns that
+    the task's train file has its sentences in."""
     task: str | None = None
     """What to predict; need not be given where only one task fits the columns."""
     out: Path | None = None
@@ -57,11 +57,11 @@ def main(argv: list[str] | None = None) -> None:
     )
     with reported():
         _check_out(arguments)
-        table = read_table(arguments.file)
+        file = read_sentences(arguments.file)
         torch.set_num_threads(usable_cores())
         predictor = load(arguments.model)
-        task = choose_task(predictor.tasks, table, arguments.task)
-        _write(predict_table(predictor, table, task), arguments.out)
+        task = choose_task(predictor.tasks, file, arguments.task)
+        _write(with_predictions(predictor, file, task), arguments.out)
 
 
 def load(folder: str | Path, device: str | None = None) -> Predictor:
@@ -70,8 +70,8 @@ def load(folder: str | Path, device: str | None = None) -> Predictor:
     return load_predictor(Path(folder), torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
 
 
-def choose_task(tasks: Sequence[Task], table: Table, asked: str | None) -> Task:
-    """The task called `asked`, or, for None, the one of `tasks` whose sentences are in `table`: where several fit, the
+def choose_task(tasks: Sequence[Task], file: Sentences, asked: str | None) -> Task:
+    """The task called `asked`, or, for None, the one of `tasks` whose sentences are in `file`: where several fit, the
     one whose labels are there too. Raises UserError where that leaves none or more than one."""
     names = [task.name for task in tasks]
     if asked is not None:
@@ -80,30 +80,33 @@ def choose_task(tasks: Sequence[Task], table: Table, asked: str | None) -> Task:
             hint = f"did you mean {near[0]}?" if near else f"the model's tasks are {', '.join(names)}"
             raise UserError(f"--task {asked}: no such task; {hint}")
         return tasks[names.index(asked)]
-    fitting = [task for task in tasks if table.has(task.sentence_columns)]
+    fitting = [task for task in tasks if file.has(task.sentence_columns)]
     if not fitting:
         needed = "; ".join(f"{task.name} reads {' and '.join(map(repr, task.sentence_columns))}" for task in tasks)
-        raise UserError(f"{table.path}:1: no task fits its columns, {table.listed()}: {needed}")
-    labelled = [task for task in fitting if table.has([task.label_column])]
+        raise UserError(f"{file.path}:1: no task fits its columns, {file.listed()}: {needed}")
+    labelled = [task for task in fitting if file.has([task.label_column])]
     if len(fitting) > 1 and len(labelled) != 1:
         raise UserError(
-            f"{table.path}: its columns fit {' and '.join(task.name for task in fitting)}; choose one with --task"
+            f"{file.path}: its columns fit {' and '.join(task.name for task in fitting)}; choose one with --task"
         )
     return fitting[0] if len(fitting) == 1 else labelled[0]
 
 
-def predict_table(predictor: Predictor, table: Table, task: Task) -> str:
-    """`table` as text, with what `predictor` says of `task` in more columns."""
-    table.check_free(["predicted", *_probability_columns(task)])
-    sentences = table.sentences(task)
+def with_predictions(predictor: Predictor, file: Sentences, task: Task) -> str:
+    """`file` as text, with what `predictor` says of `task` in more columns."""
+    file.check_free(["predicted", *_probability_columns(task)])
+    sentences = file.of(task)
     for line in predictor.cut(task, sentences):
         print(f"note: {line}", file=sys.stderr)
     with _progress(task, predictor.batches_of(task, sentences)) as advance:
         said = predictor.said_of(task, sentences, advance)
-    columns = {"predicted": in_words(task, decide(task, said))}
+    decided = decide(task, said)
+    whole = bool(task.classes)
+    predicted: Column = in_words(task, decided) if task.label_names else _numbers(decided, whole=whole)
+    columns = {"predicted": predicted}
     probabilities = said.reshape(len(said), -1).T
-    columns |= {name: _shortest(row) for name, row in zip(_probability_columns(task), probabilities, strict=False)}
-    return table.with_columns(columns)
+    columns |= {name: _numbers(row) for name, row in zip(_probability_columns(task), probabilities, strict=False)}
+    return file.with_columns(columns)
 
 
 def _probability_columns(task: Task) -> list[str]:
@@ -116,9 +119,9 @@ def _probability_columns(task: Task) -> list[str]:
             return []
 
 
-def _shortest(values: np.ndarray) -> list[str]:
-    """The shortest text that fp32 reads as the same number."""
-    return [str(value) for value in values]
+def _numbers(values: np.ndarray, *, whole: bool = False) -> list[float | None]:
+    """Each as the shortest number that fp32 reads as the same; None for what is no number."""
+    return [None if not np.isfinite(value) else int(value) if whole else float(str(value)) for value in values]
 
 
 @contextmanager

@@ -1,41 +1,39 @@
-"""Files of sentences: tables of comma- or tab-separated text, in, and out with more columns."""
+"""Files of sentences: tables of comma- or tab-separated text, or JSON lines, in, and out with what is said of them."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from model.data.delimited import read_text, rows
+from model.data.rows import BadRow, read_rows
 from model.data.tasks import Task
 from model.errors import UserError
 
+Column = Sequence[str | float | None]
+"""Of what is said: text, or numbers; None where there is none."""
 
-@dataclass(frozen=True)
-class Table:
+
+@dataclass(frozen=True, kw_only=True)
+class Sentences(ABC):
     """A file's rows, as they stand in it."""
 
     path: Path
-    delimiter: str
-    """Between the cells that are written."""
     columns: list[str]
-    rows: list[list[str]]
-    lines: list[int]
-    """The line each row begins in."""
 
-    def sentences(self, task: Task) -> list[tuple[str, ...]]:
+    @abstractmethod
+    def of(self, task: Task) -> list[tuple[str, ...]]:
         """The one or two sentences of each row that `task` reads, without space around them, as in training."""
-        places = [self._place(column, task) for column in task.sentence_columns]
-        found = []
-        for line, row in zip(self.lines, self.rows, strict=True):
-            sentences = tuple(row[place].strip() for place in places)
-            for column, sentence in zip(task.sentence_columns, sentences, strict=True):
-                if not sentence:
-                    raise UserError(f"{self.path}:{line}: nothing in column {column!r}")
-            found.append(sentences)
-        return found
+
+    @abstractmethod
+    def with_columns(self, columns: Mapping[str, Column]) -> str:
+        """The file as text, these columns after its own."""
 
     def has(self, columns: Sequence[str]) -> bool:
         return all(column in self.columns for column in columns)
@@ -50,12 +48,34 @@ class Table:
             if column in self.columns:
                 raise UserError(f"{self.path}:1: there is a column {column!r} already; give it another name")
 
-    def with_columns(self, columns: Mapping[str, Sequence[str]]) -> str:
-        """The table as text, these columns after its own."""
+
+@dataclass(frozen=True, kw_only=True)
+class Table(Sentences):
+    """Comma- or tab-separated text."""
+
+    delimiter: str
+    """Between the cells that are written."""
+    rows: list[list[str]]
+    lines: list[int]
+    """The line each row begins in."""
+
+    def of(self, task: Task) -> list[tuple[str, ...]]:
+        places = [self._place(column, task) for column in task.sentence_columns]
+        found = []
+        for line, row in zip(self.lines, self.rows, strict=True):
+            sentences = tuple(row[place].strip() for place in places)
+            for column, sentence in zip(task.sentence_columns, sentences, strict=True):
+                if not sentence:
+                    raise UserError(f"{self.path}:{line}: nothing in column {column!r}")
+            found.append(sentences)
+        return found
+
+    def with_columns(self, columns: Mapping[str, Column]) -> str:
         text = io.StringIO()
         writer = csv.writer(text, delimiter=self.delimiter, lineterminator="\n")
         writer.writerow([*self.columns, *columns])
-        writer.writerows([*row, *more] for row, *more in zip(self.rows, *columns.values(), strict=True))
+        cells = [["nan" if value is None else value for value in column] for column in columns.values()]
+        writer.writerows([*row, *more] for row, *more in zip(self.rows, *cells, strict=True))
         return text.getvalue()
 
     def _place(self, column: str, task: Task) -> int:
@@ -69,13 +89,48 @@ class Table:
         return self.columns.index(column)
 
 
-def read_table(path: Path) -> Table:
-    """The table in `path`. Its first line names the columns; where there is a comma and no tab in that, commas separate
-    the cells, else tabs do. A single column has neither, and its cells may hold commas; more are written beside it with
-    commas where the file is called .csv.
+@dataclass(frozen=True, kw_only=True)
+class JsonLines(Sentences):
+    """An object in each line; the columns are the keys of the first one."""
 
-    Raises UserError, with file and line, for what is no such table.
-    """
+    text: str
+    objects: list[dict[str, Any]]
+
+    def of(self, task: Task) -> list[tuple[str, ...]]:
+        found = []
+        for line, cells in read_rows(self.path, self.text, "jsonl", task.sentence_columns):
+            if isinstance(cells, BadRow):
+                raise UserError(f"{self.path}:{line}: {cells}")
+            found.append(tuple(cells[column] for column in task.sentence_columns))
+        return found
+
+    def with_columns(self, columns: Mapping[str, Column]) -> str:
+        said = (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
+        lines = (json.dumps(row | more, ensure_ascii=False) for row, more in zip(self.objects, said, strict=True))
+        return "".join(f"{line}\n" for line in lines)
+
+
+def read_sentences(path: Path) -> Sentences:
+    """What is in `path`: JSON lines where it is called .jsonl, else a table. Raises UserError, with file and line, for
+    what is neither."""
+    return _read_json_lines(path) if path.suffix.lower() == ".jsonl" else _read_table(path)
+
+
+def _read_json_lines(path: Path) -> JsonLines:
+    text = read_text(path)
+    for line, bad in read_rows(path, text, "jsonl", ()):
+        if isinstance(bad, BadRow):
+            raise UserError(f"{path}:{line}: {bad}")
+    objects = [json.loads(line) for line in text.split("\n") if line.strip()]
+    if not objects:
+        raise UserError(f"{path}: no rows")
+    return JsonLines(path=path, columns=list(objects[0]), text=text, objects=objects)
+
+
+def _read_table(path: Path) -> Table:
+    """Its first line names the columns; where there is a comma and no tab in that, commas separate the cells, else tabs
+    do. A single column has neither, and its cells may hold commas; more are written beside it with commas where the
+    file is called .csv."""
     text = read_text(path)
     header = text.partition("\n")[0]
     delimiter = "," if "," in header and "\t" not in header else "\t"
@@ -89,4 +144,10 @@ def read_table(path: Path) -> Table:
             raise UserError(f"{path}:{line}: {len(row)} fields in a row of {len(columns)} columns")
     if len(columns) == 1 and path.suffix.lower() == ".csv":
         delimiter = ","
-    return Table(path, delimiter, columns, [row for _, row in rest], [line for line, _ in rest])
+    return Table(
+        path=path,
+        columns=columns,
+        delimiter=delimiter,
+        rows=[row for _, row in rest],
+        lines=[line for line, _ in rest],
+    )

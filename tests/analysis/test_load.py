@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,41 @@ def test_files_get_the_labels_too(tmp_path: Path, capsys: pytest.CaptureFixture[
     main([str(folder), str(file), "--task", "nli"])
     (row,) = csv.DictReader(capsys.readouterr().out.splitlines())
     assert list(row)[2:] == ["predicted", "probability_yes", "probability_maybe", "probability_no"]
+
+
+def test_json_lines_in_and_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, file = written(tmp_path / "model"), tmp_path / "in.jsonl"
+    rows = [{"a": "the dog é", "b": f"a cat {i}", "other": [i, None]} for i in range(3)]
+    file.write_text("\n\n".join(map(json.dumps, rows)))
+    main([str(folder), str(file), "--task", "nli"])
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    said = load(folder, "cpu").predict([(row["a"], row["b"]) for row in rows], "nli")  # type: ignore[misc]
+    assert [one.pop("predicted") for one in found] == said
+    assert all(isinstance(one.pop(f"probability_{name}"), float) for one in found for name in TASKS[1].classes)
+    assert found == rows
+    main([str(folder), str(file), "--task", "close"])
+    assert isinstance(json.loads(capsys.readouterr().out.splitlines()[0])["predicted"], float)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", ": no rows"),
+        ('{"a": "1", "b": "2"}\n{"a"}\n', ":2: not JSON (Expecting ':' delimiter); allowed is an object in each line"),
+        ('{"a": "1", "b": "2"}\n[]\n', ":2: a JSON array; allowed is an object in each line"),
+        ('{"a": "1", "b": "2"}\n{"a": "1"}\n', ":2: no key 'b' (keys found: 'a')"),
+        ('{"a": "1", "b": null}\n', ":1: a JSON null in 'b'; allowed is text or a number"),
+        ('{"a": "1", "b": " "}\n', ":1: nothing in column 'b'"),
+        ('{"a": "1", "b": "2", "predicted": 3}\n', ":1: there is a column 'predicted' already; give it another name"),
+    ],
+)
+def test_json_lines_that_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str) -> None:
+    folder, file = written(tmp_path / "model"), tmp_path / "in.jsonl"
+    file.write_text(text)
+    with pytest.raises(SystemExit) as exit_:
+        main([str(folder), str(file), "--task", "nli"])
+    assert exit_.value.code == 2
+    assert capsys.readouterr().err == f"error: {file}{message}\n"
 
 
 def test_long_texts_are_cut_as_in_training_and_it_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
