@@ -54,7 +54,7 @@ class RunInfo:
     space: str
     """The path of the space file."""
     data: str
-    """`demo`, or a folder's absolute path."""
+    """`demo`, `hub`, or a folder's absolute path."""
     data_fingerprint: str
     """A hash of the train and dev examples."""
     skipped_rows: dict[str, int]
