@@ -75,10 +75,11 @@ def overall_2023(tasks: Sequence[Task], by_task: Mapping[str, float]) -> float |
 
 
 def constant_score(metric: Metric, labels: np.ndarray) -> float:
-    """The best that one and the same prediction for all examples scores: nothing learned."""
+    """The best that one and the same prediction for all examples scores, the most frequent label: nothing learned."""
     if metric in SIGNED:
         return 0.0
-    return max(score(metric, np.full(len(labels), label), labels) for label in np.unique(labels))
+    found, counts = np.unique(labels, return_counts=True)
+    return score(metric, np.full(len(labels), found[counts.argmax()]), labels)
 
 
 def _pearson(predicted: np.ndarray, labels: np.ndarray) -> float:

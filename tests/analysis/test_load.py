@@ -174,8 +174,8 @@ def test_long_texts_are_cut_as_in_training_and_it_is_said(tmp_path: Path, capsys
     model = MultitaskBert(CONFIG, TASKS, ENCODER)
     write_model(tmp_path / "model", model, ENCODER, "fp32", max_tokens=10)
     loaded, long = load(tmp_path / "model", "cpu"), "good dog " * 20
-    ends = [loaded.probabilities([long + end], "mood") for end in ("bad", "good")]
-    np.testing.assert_array_equal(*ends)
+    one, other = (loaded.probabilities([long + end], "mood") for end in ("bad", "good"))
+    np.testing.assert_array_equal(one, other)
     (tmp_path / "in.csv").write_text(f"text\n{long}\ngood\n")
     main([str(tmp_path / "model"), str(tmp_path / "in.csv"), "--task", "mood"])
     assert capsys.readouterr().err == (

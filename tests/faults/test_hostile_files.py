@@ -196,7 +196,11 @@ def test_tasks_named_like_paths_lead_nowhere(config, encoder, tmp_path):
     values["tasks"]["../../x"] = values["tasks"].pop("similarity")
     (tmp_path / "model" / "config.json").write_text(json.dumps(values))
     shutil.copytree(tmp_path / "model" / "encoder", tmp_path / "x")
-    with pytest.raises(UserError, match=r"config\.json: there is no task '\.\./\.\./x'"):
+    with pytest.raises(UserError, match=r"config\.json: it is of the tasks sentiment, paraphrase, \.\./\.\./x; "):
+        read_model(tmp_path / "model")
+    path = tmp_path / "model" / "tasks.json"
+    path.write_text(path.read_text().replace('"name": "similarity"', '"name": "../../x"'))
+    with pytest.raises(UserError, match=r"tasks\.json: not a model's tasks: name is '\.\./\.\./x'; allowed are "):
         read_model(tmp_path / "model")
 
 

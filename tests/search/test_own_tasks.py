@@ -16,9 +16,12 @@ from model.errors import UserError
 from model.network.pretrained import Encoder
 from model.problem import Problem
 from model.training.loop import train
+from search.description import describe_run
 from search.flags import Flags
-from search.inputs import given
+from search.inputs import found_again, given
+from search.resources import Shares
 from search.run import main
+from search.run_folder import create_run
 from search.space import check_space, load_space, quiet_optuna
 from spaces import full
 from tests.support import refused
@@ -188,6 +191,23 @@ def test_every_point_trains_on_them(tasks_file: Path, encoder: Encoder, name: st
     tokens = tokenize(inputs.corpus, encoder)
     (epoch,) = train(config, tokens, encoder, epochs=1, epoch_examples=24, seed=0, precision="fp32", device="cpu")
     assert epoch.scores.keys() == {"mood", "kinds"}
+
+
+def test_a_run_finds_them_again(tasks_file: Path, tmp_path: Path) -> None:
+    flags = Flags(tasks=tasks_file, encoder="demo", max_tokens=32)
+    inputs = given(flags)
+    info = describe_run(flags, inputs, inputs.read_encoder(), Shares(concurrent=1, threads=1, cpus=1, gpus=0))
+    run = create_run(tmp_path / "runs", "own", info, inputs.space.source)
+    assert (info.tasks, info.tasks_file, info.max_tokens) == (["mood", "kinds"], str(tasks_file), 32)
+    assert info.chance["mood"] == 0.0
+    tasks_file.unlink()  # what the run was asked is in its folder
+    again, _ = found_again(run, run.info())
+    assert (again.sources, again.max_tokens) == (inputs.sources, 32)
+    assert again.corpus.fingerprint() == inputs.corpus.fingerprint() == info.data_fingerprint
+    rows = (tmp_path / "rows.csv").read_text()
+    (tmp_path / "rows.csv").write_text(rows.replace("song 7,", "song,"))
+    with refused(f"{tmp_path} has changed since the run began: its fingerprint differs"):
+        found_again(run, run.info())
 
 
 def said(capsys: pytest.CaptureFixture[str], *argv: str) -> str:

@@ -23,8 +23,8 @@ from analysis.page.plots.canvas import (
 
 MOST_WRITTEN = 8
 """Classes whose cells have room for figures; of more, a cell tells its own."""
-MOST_NAMED = 20
-"""Classes whose names have room beside the cells."""
+MOST_DRAWN = 20
+"""Classes that have room; of more, those that are mistaken most often."""
 _LONGEST = 12
 """Letters of a class's name below and beside the cells."""
 
@@ -33,23 +33,24 @@ def confusion(
     tasks: Sequence[str], task: str, classes: Sequence[str], probabilities: np.ndarray, labels: np.ndarray
 ) -> Picture:
     """Of classes, C of them, as they are called: `probabilities` (N, C), `labels` (N,)."""
-    count = len(classes)
     predicted, true = probabilities.argmax(axis=1), labels.astype(int)
-    table = np.zeros((count, count), dtype=int)
-    np.add.at(table, (true, predicted), 1)
-    sizes = np.maximum(table.sum(axis=1, keepdims=True), 1)
+    whole = np.zeros((len(classes), len(classes)), dtype=int)
+    np.add.at(whole, (true, predicted), 1)
+    drawn = _most_mistaken(whole)
+    table, names, count = whole[np.ix_(drawn, drawn)], [classes[one] for one in drawn], len(drawn)
+    sizes = np.maximum(whole[drawn].sum(axis=1, keepdims=True), 1)
     share = table / sizes
     with canvas(f"confusion-{list(tasks).index(task)}", NARROW, 330) as drawing:
         axes = drawing.axes()
         for (row, column), number in np.ndenumerate(table):
             colour = on_scale(float(share[row, column]), 0.0, float(share.max()))
             cell = axes.barh(row, 0.95, left=column - 0.475, height=0.95, color=SCALE[colour])[0]
-            told = f"true {classes[row]}, predicted {classes[column]}: {number} of {int(sizes[row, 0])}"
+            told = f"true {names[row]}, predicted {names[column]}: {number} of {int(sizes[row, 0])}"
             drawing.tell(cell, told)
             if count <= MOST_WRITTEN:
                 text = f"{share[row, column]:.0%}\n{number}"
                 axes.text(column, row, text, ha="center", va="center", color=ON_SCALE[colour])
-        short = [cut(name, _LONGEST) for name in classes] if count <= MOST_NAMED else [""] * count
+        short = [cut(name, _LONGEST) for name in names]
         upright = max(map(len, short)) * count <= 24
         axes.set_xticks(range(count), short, rotation=0 if upright else 45, ha="center" if upright else "right")
         axes.set_yticks(range(count), short)
@@ -62,16 +63,24 @@ def confusion(
         axes.grid(visible=False)
         for spine in axes.spines.values():
             spine.set_visible(False)
-        ordered = list(classes) == [str(number) for number in range(count)]
+        few = f" Of {len(classes)} classes, those mistaken most often." if count < len(classes) else ""
+        ordered = list(classes) == [str(number) for number in range(len(classes))]
         near = f"; at most one class off: {np.mean(np.abs(predicted - true) <= 1):.1%}" if ordered else ""
         wrong = share - np.diag(np.diag(share))
         row, column = divmod(int(wrong.argmax()), count)
         return drawing.picture(
             reads="A row is a true class; its cells are how often each class was predicted for it, in per cent and "
-            "in examples.",
+            f"in examples.{few}",
             shows=f"Right: {np.mean(predicted == true):.1%} of {len(true)}{near}. Most often mistaken: "
-            f"class {classes[row]} for {classes[column]}, {wrong[row, column]:.0%}.",
+            f"class {names[row]} for {names[column]}, {wrong[row, column]:.0%}.",
         )
+
+
+def _most_mistaken(table: np.ndarray) -> np.ndarray:
+    """The classes to draw of a confusion, in their order."""
+    right = table.diagonal()
+    mistakes = table.sum(axis=0) + table.sum(axis=1) - 2 * right
+    return np.sort(np.argsort(-mistakes, kind="stable")[:MOST_DRAWN])
 
 
 def roc(

@@ -358,6 +358,17 @@ def test_confusion_counts_by_true_class() -> None:
     )
 
 
+def test_of_many_classes_those_are_drawn_that_are_mistaken() -> None:
+    names = [f"class of tickets {number}" for number in range(60)]
+    labels = np.arange(600) % 60
+    said = np.where(labels >= 40, (labels + 1) % 60, labels)
+    picture = errors.confusion(TASKS, "sentiment", names, np.eye(60)[said], labels)
+    assert "true class of tickets 41, predicted class of tickets 42: 10 of 10" in notes(picture)
+    assert len(notes(picture)) == 20 * 20
+    assert picture.reads.endswith(" Of 60 classes, those mistaken most often.")
+    assert picture.shows.startswith("Right: 66.7% of 600. Most often mistaken: class class of tickets 4")
+
+
 def test_scatter_tells_how_far_off() -> None:
     picture = errors.scatter(TASKS, "similarity", np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]))
     assert picture.shows == "3 examples, Pearson's r 0.982; off by 0.33 on average, 0.33 too high in the mean."

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from model.config import PairEncoding
 from model.data.batches import assemble, sequence_lengths
 from model.data.corpus import Corpus, Example
 from model.data.tasks import CS224N
@@ -44,7 +45,8 @@ def test_it_is_said_once_for_each_task() -> None:
 @pytest.mark.parametrize("most", [16, 30])
 def test_sequences_have_no_more_tokens(most: int) -> None:
     tokens = tokenize(corpus_of([1, 3, 5]), tiny_encoder(), most)
-    for task, pairs in (("sentiment", None), ("paraphrase", "cross"), ("paraphrase", "bi")):
+    read: list[tuple[str, PairEncoding | None]] = [("sentiment", None), ("paraphrase", "cross"), ("paraphrase", "bi")]
+    for task, pairs in read:
         split = tokens.splits[task]["train"]
         assert sequence_lengths(split, pairs, tokens.max_length).max() == most
         batch = assemble(tokens, split, np.arange(3), pairs)

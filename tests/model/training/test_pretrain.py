@@ -92,6 +92,11 @@ def test_a_terminal_shows_a_bar(tokens):
         (("--seed", "-1"), "--seed -1: allowed is a whole number from 0 to 4294967295"),
         (("--precision", "fp16"), "--precision fp16: for GPUs only; on a CPU allowed are auto, fp32 and bf16"),
         (("--data", "nowhere"), "--data nowhere: no such folder; give a folder with the CS224N files, 'demo' or 'hub'"),
+        (
+            ("--tasks", "tasks.toml", "--data", "demo"),
+            "--data demo has tasks of its own; leave out --tasks, or give a folder",
+        ),
+        (("--tasks", "tasks.toml"), "tasks.toml: no such file"),
         (("--encoder", "no/such/place"), "--encoder no/such/place: no such folder"),
         (("--output", "."), ". exists; name another folder with --output"),
     ],
