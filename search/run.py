@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
 def with_newest(arguments: list[str]) -> list[str]:
     """`--resume` without a name gets an empty one, which stands for the newest run."""
     followers = [*arguments[1:], "--"]
-    pairs = zip(arguments, followers, strict=True)
+    pairs = zip(arguments, followers, strict=False)  # without arguments there is one follower too many
     return [
         part
         for word, follower in pairs
