@@ -9,7 +9,7 @@ import optuna
 import pytest
 from optuna.samplers import RandomSampler
 
-from model.config import TrialConfig
+from model.config import OptimizationConfig, TaskConfig, TrialConfig
 from model.data.tasks import CS224N, Binary, Classes, LabelKind, Number, Task
 from model.data.tokens import tokenize
 from model.errors import UserError
@@ -191,6 +191,17 @@ def test_every_point_trains_on_them(tasks_file: Path, encoder: Encoder, name: st
     tokens = tokenize(inputs.corpus, encoder)
     (epoch,) = train(config, tokens, encoder, epochs=1, epoch_examples=24, seed=0, precision="fp32", device="cpu")
     assert epoch.scores.keys() == {"mood", "kinds"}
+
+
+def test_they_are_learned(tasks_file: Path, encoder: Encoder) -> None:
+    inputs = given(Flags(tasks=tasks_file, encoder="demo"))
+    config = TrialConfig(
+        tasks={"mood": TaskConfig(loss="bce"), "kinds": TaskConfig(pair_encoding="bi")},
+        optimization=OptimizationConfig(learning_rate=3e-3, head_learning_rate=1e-2, batch_size=8),
+    )
+    tokens = tokenize(inputs.corpus, encoder)
+    epochs = list(train(config, tokens, encoder, epochs=5, epoch_examples=150, seed=0, precision="fp32", device="cpu"))
+    assert epochs[-1].scores["mood"] > 0.9
 
 
 def test_a_run_finds_them_again(tasks_file: Path, tmp_path: Path) -> None:

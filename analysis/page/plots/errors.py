@@ -76,11 +76,11 @@ def confusion(
         )
 
 
-def _most_mistaken(table: np.ndarray) -> np.ndarray:
+def _most_mistaken(table: np.ndarray) -> list[int]:
     """The classes to draw of a confusion, in their order."""
     right = table.diagonal()
     mistakes = table.sum(axis=0) + table.sum(axis=1) - 2 * right
-    return np.sort(np.argsort(-mistakes, kind="stable")[:MOST_DRAWN])
+    return sorted(np.argsort(-mistakes, kind="stable")[:MOST_DRAWN].tolist())
 
 
 def roc(
