@@ -1,4 +1,4 @@
-"""The winner of a run: python -m analysis.best [RUN] [--refit]"""
+"""The winner of a run: python -m analysis.best [RUN] [--refit], or minbert-best"""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from analysis.winner.options import Options
 from model.config import TrialConfig
 from model.describe import describe
 from model.errors import UserError, reported
+from search.commands import own_name
 from search.leaderboard import front_table, leaderboard_table, make_console
 from search.records import TrialRecord, winner
 from search.run_folder import RunFolder, newest_run, next_command, open_run
@@ -41,7 +42,7 @@ class Arguments:
 
 def main(argv: list[str] | None = None) -> int:
     """0, 2 for what the user got wrong, 130 after Ctrl-C."""
-    arguments = tyro.cli(Arguments, args=argv, prog="python -m analysis.best", config=(tyro.conf.FlagCreatePairsOff,))
+    arguments = tyro.cli(Arguments, args=argv, prog=own_name("analysis.best"), config=(tyro.conf.FlagCreatePairsOff,))
     with reported():
         _check(arguments)
         run = open_run(arguments.runs_dir, arguments.run) if arguments.run else newest_run(arguments.runs_dir)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -10,7 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from model.data.contamination import describe
-from model.data.corpus import Corpus
+from model.data.corpus import NAMED, Corpus
 from model.data.scores import constant_score
 from model.data.tasks import METRIC_NAMES
 from model.problem import Problem
@@ -39,11 +40,11 @@ def describe_run(flags: Flags, inputs: Inputs, encoder: Encoder, shares: Shares)
     return RunInfo(
         started=datetime.now().isoformat(timespec="microseconds"),
         space=str(inputs.space.path),
-        data=lasting_name(corpus.name),
+        data=lasting_name(corpus.name, NAMED),
         data_fingerprint=corpus.fingerprint(),
         skipped_rows={file: skipped.count for file, skipped in corpus.skipped.items()},
         dev_rows_in_train={task: len(leak.rows) for task, leak in inputs.leaks.items()},
-        encoder=lasting_name(encoder.name),
+        encoder=lasting_name(encoder.name, ("demo",)),
         encoder_fingerprint=encoder.fingerprint(),
         max_tokens=inputs.max_tokens,
         pretrain_epochs=flags.pretrain_epochs,
@@ -93,9 +94,9 @@ def chance(corpus: Corpus) -> dict[str, float]:
     }
 
 
-def lasting_name(name: str) -> str:
-    """What finds data or encoder again from any directory: `demo`, a hub id, or a folder's absolute path."""
-    return str(Path(name).resolve()) if name != "demo" and Path(name).is_dir() else name
+def lasting_name(name: str, named: Sequence[str]) -> str:
+    """What finds data or encoder again from any directory: one of `named`, a hub id, or a folder's absolute path."""
+    return str(Path(name).resolve()) if name not in named and Path(name).is_dir() else name
 
 
 def default_epoch_examples(problem: Problem) -> int:

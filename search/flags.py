@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
+from model.data.corpus import NAMED
 from model.errors import UserError
 from search.budget import Budget
 from search.pareto import OBJECTIVES, OVERALL_ALONE, Objective
@@ -27,12 +28,14 @@ class Flags:
     resume: Annotated[str | None, arg(metavar="[RUN]", help_behavior_hint="(without a name: the newest run)")] = None
     """Go on with a run that was interrupted or killed, or with more --trials or --budget than it had."""
     space: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: spaces/full.py)")] = None
-    """Python file that says what may vary: space(trial, problem) -> TrialConfig."""
+    """Python file that says what may vary: space(trial, problem) -> TrialConfig. Those of this package are found from
+    any folder: spaces/full.py, spaces/papers.py, spaces/smoke.py, ..."""
     data: Annotated[
         str | None,
         arg(metavar="FOLDER", help_behavior_hint="(default: data/ where it holds them, else demo; that of --tasks)"),
     ] = None
-    """Folder with the CS224N files, or 'demo', the built-in corpus; with --tasks the folder that their files lie in."""
+    """Folder with the CS224N files; 'demo', the built-in corpus; or 'hub', the same tasks from the Hugging Face hub;
+    with --tasks the folder that their files lie in."""
     tasks: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: the three of CS224N)")] = None
     """TOML file with your own tasks: columns, labels, metric and files of each."""
     encoder: Annotated[
@@ -120,8 +123,8 @@ def check_flags(flags: Flags) -> None:
         raise UserError(f"--cache-gb {flags.cache_gb}: allowed is a number from 0")
     if not 0 <= flags.seed < 2**32:
         raise UserError(f"--seed {flags.seed}: allowed is a whole number from 0 to {2**32 - 1}")
-    if flags.tasks is not None and flags.data == "demo":
-        raise UserError("--data demo has tasks of its own; leave out --tasks, or give a folder")
+    if flags.tasks is not None and flags.data in NAMED:
+        raise UserError(f"--data {flags.data} has tasks of its own; leave out --tasks, or give a folder")
     Budget.parse(flags.budget)
     if flags.search == "one-epoch":
         if flags.budget and not flags.trials:

@@ -16,7 +16,7 @@ from model.network.shape import LEAST_TOKENS, read_config
 from model.problem import Problem
 from search.flags import Flags
 from search.run_folder import RunFolder, RunInfo
-from search.space import Space, check_space, load_space
+from search.space import Space, check_space, find_space, load_space
 
 if TYPE_CHECKING:
     from model.network.pretrained import Encoder  # with torch, which takes seconds, and which a dry run can do without
@@ -58,7 +58,7 @@ def given(flags: Flags) -> Inputs:
         allowed = f"a whole number from {LEAST_TOKENS} to {most}, the encoder's positions"
         raise UserError(f"--max-tokens {max_tokens}: allowed is {allowed}")
     problem = Problem.of(corpus, shape)
-    space = load_space(flags.space or Path("spaces/full.py"), problem)
+    space = load_space(find_space(flags.space), problem)
     check_space(space, problem)
     return Inputs(space, sources, corpus, leaks, encoder_name, max_tokens, problem)
 

@@ -1,4 +1,4 @@
-"""The command line of a search: python -m search.run"""
+"""The command line of a search: python -m search.run, or minbert-search"""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import tyro
 from rich.console import Console
 
 from model.errors import UserError, reported
+from search.commands import own_name
 from search.description import announce, computes_in, describe_run, differences, nothing_left
 from search.disk import check_room, room_for_states
 from search.dry_run import dry_run
@@ -37,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     """0 for a finished run, 1 where no trial can win, 2 for what the user got wrong, 130 after Ctrl-C."""
     begun = time.monotonic()
     arguments = with_newest(sys.argv[1:] if argv is None else argv)
-    flags = tyro.cli(Flags, args=arguments, prog="python -m search.run", config=(tyro.conf.FlagCreatePairsOff,))
+    flags = tyro.cli(Flags, args=arguments, prog=own_name("search.run"), config=(tyro.conf.FlagCreatePairsOff,))
     with reported():
         try:
             check_flags(flags)
@@ -50,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
 def with_newest(arguments: list[str]) -> list[str]:
     """`--resume` without a name gets an empty one, which stands for the newest run."""
     followers = [*arguments[1:], "--"]
-    pairs = zip(arguments, followers, strict=True)
+    pairs = zip(arguments, followers, strict=False)  # without arguments there is one follower too many
     return [
         part
         for word, follower in pairs

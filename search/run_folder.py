@@ -28,8 +28,6 @@ import os
 import platform
 import re
 import shlex
-import shutil
-import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,6 +37,7 @@ from typing import Any
 from model.data.tables import TaskError
 from model.data.tasks import Source, sources_of
 from model.errors import UserError
+from search.commands import as_typed, command, own_name
 from search.ledger import read_ledger
 from search.pareto import Objective
 from search.records import TrialRecord, leaderboard
@@ -55,7 +54,7 @@ class RunInfo:
     space: str
     """The path of the space file."""
     data: str
-    """`demo`, or a folder's absolute path."""
+    """`demo`, `hub`, or a folder's absolute path."""
     data_fingerprint: str
     """A hash of the train and dev examples."""
     skipped_rows: dict[str, int]
@@ -242,7 +241,7 @@ def newest_run(runs_dir: Path) -> RunFolder:
     """The run that was started last, of those with trials if there are any. What is no whole run does not count."""
     runs = _runs(runs_dir)
     if not runs:
-        raise UserError(f"{runs_dir}: no runs here; python -m search.run starts one")
+        raise UserError(f"{runs_dir}: no runs here; {own_name('search.run')} starts one")
     started: dict[RunFolder, str] = {}
     for run in runs:
         with suppress(UserError):
@@ -259,12 +258,12 @@ def _runs(runs_dir: Path) -> list[RunFolder]:
 
 def next_command(run: RunFolder) -> str:
     """What to type when a search has ended."""
-    return _on(run, f"{as_typed('python')} -m analysis.best {run.name} --refit")
+    return _on(run, f"{command('analysis.best')} {run.name} --refit")
 
 
 def resume_command(run: RunFolder) -> str:
     """What to type to go on with a run that has not ended."""
-    return _on(run, f"{as_typed('python')} -m search.run --resume {run.name}")
+    return _on(run, f"{command('search.run')} --resume {run.name}")
 
 
 def watch_command(runs_dir: Path) -> str:
@@ -272,28 +271,16 @@ def watch_command(runs_dir: Path) -> str:
     return f"{as_typed('tensorboard')} --logdir {shlex.quote(str(runs_dir.resolve()))}"
 
 
-def _on(run: RunFolder, command: str) -> str:
-    """`command` with the flag that finds the folder of the runs, where one is needed."""
+def _on(run: RunFolder, typed: str) -> str:
+    """`typed` with the flag that finds the folder of the runs, where one is needed."""
     runs_dir = run.path.resolve().parent
-    return command if runs_dir == Path("runs").resolve() else f"{command} --runs-dir {shlex.quote(str(runs_dir))}"
+    return typed if runs_dir == Path("runs").resolve() else f"{typed} --runs-dir {shlex.quote(str(runs_dir))}"
 
 
 def _exists(path: Path) -> str:
     if (path / _INFO_FILE).is_file():
         return f"{path} exists; go on with it by {resume_command(RunFolder(path))}, or name another run with --run"
     return f"{path} exists; name another run with --run"
-
-
-def as_typed(program: str) -> str:
-    """`program` of the environment that this Python is of: by name where the shell finds that one, else by path."""
-    folder = Path(sys.executable).parent
-    found = shutil.which(program)
-    if found and Path(found).parent.resolve() == folder.resolve():
-        return program
-    path = Path(sys.executable) if program == "python" else folder / program
-    if not path.exists():
-        return program
-    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
 
 
 def versions() -> dict[str, str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import difflib
 import inspect
+import os
 import sys
 import traceback
 import types
@@ -33,6 +34,8 @@ from model.problem import Problem, check
 
 _MODULE = "_minbert_search_space"
 _CHECK_DRAWS = 20
+_HOME = Path(__file__).parent.parent
+"""Where this package's `spaces/` lies."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,15 @@ class Space:
         except ValueError as error:
             raise UserError(f"{where}: {error}{_drawn(trial)}") from error
         return config
+
+
+def find_space(given: Path | None) -> Path:
+    """The file that --space names: the user's, or else the one of that name among those that this package has in
+    `spaces/`. Without --space it is the package's `spaces/full.py`."""
+    own = _HOME / (given or "spaces/full.py")
+    if given is not None and (os.path.lexists(given) or given.parts[:1] != ("spaces",) or not own.is_file()):
+        return given
+    return own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own
 
 
 def load_space(path: Path, problem: Problem) -> Space:

@@ -22,6 +22,7 @@ ALLOWED_ALL_THE_SAME = {
     "analysis": (
         *(
             "search.run_folder",
+            "search.commands",
             "search.records",
             "search.ledger",
             "search.leaderboard",

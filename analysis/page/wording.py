@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from analysis.winner.results import Candidate, Kind, Results
 from model.config import EncoderConfig, TaskConfig, TrialConfig
+from search.commands import command
 from search.records import TrialRecord
-from search.run_folder import RunFolder, RunInfo, as_typed
+from search.run_folder import RunFolder, RunInfo
 
 
 def in_a_sentence(config: TrialConfig) -> str:
@@ -207,4 +208,4 @@ def search_command(run: RunFolder, info: RunInfo) -> str:
         *("--seed", str(info.seed), "--precision", info.precision),
         *("--run", again(run).name),
     ]
-    return f"{as_typed('python')} -m search.run {shlex.join(flags)}"
+    return f"{command('search.run')} {shlex.join(flags)}"

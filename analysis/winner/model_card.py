@@ -46,7 +46,7 @@ class ModelCard:
     encoder: str
     """What the run was given (RunInfo): `demo`, a folder's absolute path, or a hub id."""
     data: str
-    """`demo`, or a folder's absolute path."""
+    """`demo`, `hub`, or a folder's absolute path."""
     train_size: Mapping[str, int]
     """Examples it was trained on, by task."""
     test_size: Mapping[str, int]

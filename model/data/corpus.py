@@ -12,18 +12,21 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from model.data import demo
-from model.data.delimited import read_text
-from model.data.rows import BadRow, Cells, read_rows
-from model.data.tasks import CS224N_SOURCES, Binary, Classes, FileKey, Number, Source, Task, format_of
+from model.data.folder import Folder
+from model.data.hub import Hub
+from model.data.rows import BadRow, Cells
+from model.data.tasks import CS224N_SOURCES, Binary, Classes, FileKey, Number, Source, Task
 from model.errors import UserError
 
 Split = Literal["train", "dev", "test", "unlabelled"]
+NAMED = ("demo", "hub")
+"""Data that is no folder, with tasks of its own, those of CS224N."""
 SKIPPED_SHOWN = 3
 """So many of the rows that were left out of a file are remembered with what is wrong with them."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -56,7 +59,7 @@ class Corpus:
     """The examples of some splits of every task."""
 
     name: str
-    """`demo` or the folder it was read from."""
+    """One of NAMED, or the folder it was read from."""
     tasks: tuple[Task, ...]
     examples: Mapping[str, Mapping[Split, Sequence[Example]]]
     """By task name, then split."""
@@ -77,6 +80,27 @@ class Corpus:
         return digest.hexdigest()[:16]
 
 
+class Store(Protocol):
+    """Where the examples of tasks lie."""
+
+    def has(self, source: Source, key: FileKey) -> bool:
+        """Whether there are such rows."""
+        ...
+
+    def name(self, source: Source, key: FileKey) -> str:
+        """What these rows are called, in short."""
+        ...
+
+    def place(self, source: Source, key: FileKey) -> str:
+        """Where they lie, in messages."""
+        ...
+
+    def rows(self, source: Source, key: FileKey, columns: Sequence[str]) -> Iterator[tuple[int, Cells | BadRow]]:
+        """All of them, one at least: the line each stands in, and its cells in `columns`, or what is wrong with them.
+        Raises UserError where they can't be had."""
+        ...
+
+
 def read_corpus(
     data: str,
     splits: Iterable[Split] = ("train", "dev"),
@@ -84,21 +108,23 @@ def read_corpus(
     sources: Sequence[Source] = CS224N_SOURCES,
     skip_bad_rows: bool = False,
 ) -> Corpus:
-    """The `splits` of `data`: the folder that the files of `sources` lie in; or `demo`, generated sentences for the
-    tasks of CS224N. `unlabelled` is empty where there is no file of it.
+    """The `splits` of `data`: the folder that the files of `sources` lie in; or for the tasks of CS224N `demo`,
+    generated sentences, or `hub`, public datasets (`model.data.hub`). `unlabelled` is empty where there is none of it.
 
-    Raises UserError with file and line for what is broken. With `skip_bad_rows`, a row with a wrong number of fields,
+    Raises UserError with place and line for what is broken. With `skip_bad_rows`, a row with a wrong number of fields,
     an empty field, an id for the second time or a label that is not allowed is left out instead, and counted; a file
     that is missing, no text of its format in UTF-8, or without a good row is refused all the same.
     """
     splits = tuple(splits)
-    folder = None if data == "demo" else _Folder(data, sources, skip_bad_rows)
-    read = folder.read if folder else _read_demo
+    reader = None
+    if data != "demo":
+        reader = _Reader(Hub() if data == "hub" else Folder(data, sources), skip_bad_rows)
+    read = reader.read if reader else _read_demo
     examples: dict[str, dict[Split, list[Example]]] = {
         source.task.name: {split: read(source, split) for split in splits} for source in sources
     }
     tasks = tuple(source.task for source in sources)
-    return Corpus(name=data, tasks=tasks, examples=examples, skipped=folder.skipped if folder else {})
+    return Corpus(name=data, tasks=tasks, examples=examples, skipped=reader.skipped if reader else {})
 
 
 def holds_cs224n(folder: Path) -> bool:
@@ -126,68 +152,53 @@ def _read_demo(source: Source, split: Split) -> list[Example]:
     return [Example(*row) for row in demo.rows(source.task.name, split)]
 
 
-class _Folder:
-    """The folder of the data."""
+class _Reader:
+    """Splits from a store, each row checked."""
 
-    def __init__(self, data: str, sources: Sequence[Source], skip_bad_rows: bool) -> None:
-        self._path = Path(data)
+    def __init__(self, store: Store, skip_bad_rows: bool) -> None:
+        self._store = store
         self._skip_bad_rows = skip_bad_rows
         self._train: dict[Source, list[Example]] = {}
         self.skipped: dict[str, Skipped] = {}
-        if not os.path.isdir(data):  # Path.is_dir raises where a folder above may not be entered
-            of_course = "a folder with the CS224N files, or 'demo'"
-            wanted = of_course if tuple(sources) == CS224N_SOURCES else "the folder that the tasks' files lie in"
-            raise UserError(f"--data {data}: no such folder; give {wanted}")
 
     def read(self, source: Source, split: Split) -> list[Example]:
-        """The examples of a split: those of its file, or the part of train's that it is."""
+        """The examples of a split: those that the store has of it, or the part of train's that it is."""
         if split == "unlabelled":
-            return self._read_file(source, split) if self._has(source, split) else []
-        if split != "train" and self._has(source, split):
-            return self._read_file(source, split)
+            return self._checked(source, split) if self._store.has(source, split) else []
+        if split != "train" and self._store.has(source, split):
+            return self._checked(source, split)
         if source not in self._train:
-            self._train[source] = self._read_file(source, "train")
+            self._train[source] = self._checked(source, "train")
         shares: dict[Split, float] = {"test": source.test_share, "dev": source.dev_share}
-        shares = {part: share for part, share in shares.items() if not self._has(source, part)}
+        shares = {part: share for part, share in shares.items() if not self._store.has(source, part)}
         examples = [e for e in self._train[source] if part_of(e.id, shares) == split]
         if not examples:
             parts = " and ".join(shares)
-            raise UserError(f"{self._path / source.train}: too few rows to cut a {parts} part from it")
+            raise UserError(f"{self._store.place(source, 'train')}: too few rows to cut a {parts} part from it")
         return examples
 
-    def _has(self, source: Source, key: FileKey) -> bool:
-        """Whether there is a file: for an optional one this is seen here, any other one has to be there."""
-        file = source.file(key)
-        if file is None or key not in source.optional:
-            return file is not None
-        # A link to nowhere is a file that can't be read, not one that was never there.
-        return os.path.lexists(self._path / file)
-
-    def _read_file(self, source: Source, key: FileKey) -> list[Example]:
-        file, task = source.file(key), source.task
-        assert file is not None, "it is asked for where there is one"
-        path, labelled = self._path / file, key != "unlabelled"
-        text = read_text(path, needed=f"task {task.name!r} needs it")
+    def _checked(self, source: Source, key: FileKey) -> list[Example]:
+        place, labelled = self._store.place(source, key), key != "unlabelled"
         examples: list[Example] = []
         lines: dict[str, int] = {}
         wrong: list[str] = []
-        for line, cells in read_rows(path, text, format_of(source, key), _columns(source, labelled)):
+        for line, cells in self._store.rows(source, key, _columns(source, labelled)):
             try:
                 example = _parsed(cells, source, labelled)
                 if source.id_column is not None and example.id in lines:
                     raise BadRow(f"id {example.id!r} stands already in line {lines[example.id]}")
             except BadRow as bad:
-                wrong.append(f"{path}:{line}: {bad}")
+                wrong.append(f"{place}:{line}: {bad}")
                 if not self._skip_bad_rows:
                     raise UserError(f"{wrong[0]} (--skip-bad-rows leaves such rows out)") from None
             else:
                 examples.append(example)
                 lines[example.id] = line
         if not examples:
-            below = "" if format_of(source, key) == "jsonl" else " below the header"
-            raise UserError(f"{wrong[0]}; no row can be used" if wrong else f"{path}: no rows{below}")
+            raise UserError(f"{wrong[0]}; no row can be used")
         if wrong:
-            name = f"{file} ({task.name})" if file in self.skipped else file  # where two tasks read it
+            name = self._store.name(source, key)
+            name = f"{name} ({source.task.name})" if name in self.skipped else name  # where two tasks read it
             self.skipped[name] = Skipped(len(wrong), tuple(wrong[:SKIPPED_SHOWN]))
         return examples
 

@@ -53,14 +53,14 @@ def _delimited(
         if len(cells) != len(fields):
             yield line, BadRow(f"{len(cells)} fields in a row of {len(fields)} columns")
         else:
-            yield line, _checked({column: cells[place].strip() for column, place in places.items()})
+            yield line, checked({column: cells[place].strip() for column, place in places.items()})
 
 
 def _json_lines(text: str, columns: Sequence[str]) -> Iterator[tuple[int, Cells | BadRow]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
-                yield number, _checked(_cells(line, columns))
+                yield number, checked(_cells(line, columns))
             except BadRow as bad:
                 yield number, bad
 
@@ -99,7 +99,8 @@ def _kind(value: Any) -> str:
     return "number"
 
 
-def _checked(cells: Cells) -> Cells | BadRow:
+def checked(cells: Cells) -> Cells | BadRow:
+    """`cells`, or what is wrong with one of them."""
     for column, cell in cells.items():
         if not cell:
             return BadRow(f"nothing in column {column!r}")

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from model.data.corpus import read_corpus
+from model.data.corpus import NAMED, read_corpus
 from model.data.task_file import read_task_file
 from model.data.tasks import CS224N_SOURCES
 from model.data.tokens import Tokens, tokenize
@@ -114,7 +114,8 @@ class Flags:
     no labels. The output is an encoder folder, for --encoder of a search."""
 
     data: Annotated[str, tyro.conf.arg(metavar="FOLDER")]
-    """Folder with the CS224N files, or 'demo', the built-in corpus; with --tasks the folder that their files lie in."""
+    """Folder with the CS224N files; 'demo', the built-in corpus; or 'hub', the same tasks from the Hugging Face hub;
+    with --tasks the folder that their files lie in."""
     encoder: Annotated[str, tyro.conf.arg(metavar="NAME")]
     """Pretrained BERT to start from: a Hugging Face id, a folder in its layout, or 'demo', the built-in one."""
     output: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
@@ -166,8 +167,8 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _check(flags: Flags) -> None:
-    if flags.tasks is not None and flags.data == "demo":
-        raise UserError("--data demo has tasks of its own; leave out --tasks, or give a folder")
+    if flags.tasks is not None and flags.data in NAMED:
+        raise UserError(f"--data {flags.data} has tasks of its own; leave out --tasks, or give a folder")
     if flags.epochs < 1:
         raise UserError(f"--epochs {flags.epochs}: allowed is a whole number from 1")
     if not 1 <= flags.batch_size <= 1024:

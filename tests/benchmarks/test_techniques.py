@@ -24,7 +24,7 @@ def test_measures_every_case_and_prints_a_table():
         (["--threads", "0"], "error: --threads 0: allowed is a whole number from 1\n"),
         (
             ["--data", "nowhere"],
-            "error: --data nowhere: no such folder; give a folder with the CS224N files, or 'demo'\n",
+            "error: --data nowhere: no such folder; give a folder with the CS224N files, 'demo' or 'hub'\n",
         ),
     ],
 )

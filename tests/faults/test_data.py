@@ -108,7 +108,7 @@ def test_says_that_a_file_can_not_be_read(folder, name, make, text):
 def test_says_that_there_is_no_folder(folder, name):
     (folder.parent / "loop").symlink_to("loop")
     path = folder.parent / name
-    with refused(f"--data {path}: no such folder; give a folder with the CS224N files, or 'demo'"):
+    with refused(f"--data {path}: no such folder; give a folder with the CS224N files, 'demo' or 'hub'"):
         dev(path)
 
 

@@ -58,7 +58,7 @@ def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
         (("--space", "nowhere.py"), "error: --space nowhere.py: no such file\n"),
         (
             ("--data", "nowhere"),
-            "error: --data nowhere: no such folder; give a folder with the CS224N files, or 'demo'\n",
+            "error: --data nowhere: no such folder; give a folder with the CS224N files, 'demo' or 'hub'\n",
         ),
         (
             ("--address", "ray://there:1"),

@@ -12,7 +12,7 @@ import tyro
 from rich.console import Console
 
 from model.data.contamination import contamination
-from model.data.corpus import Corpus, Skipped
+from model.data.corpus import NAMED, Corpus, Skipped
 from model.data.scores import score
 from model.data.tasks import CS224N_SOURCES
 from model.network.pretrained import Encoder
@@ -25,6 +25,7 @@ from search.description import (
     computes_in,
     describe_run,
     differences,
+    lasting_name,
     nothing_left,
 )
 from search.flags import Flags
@@ -180,3 +181,13 @@ def test_what_scores_may_depend_on_that_differs() -> None:
         "note     computes on CPUs, on GPUs before: last digits may differ",
         "note     computes in bf16, in fp16 before: scores may differ",
     ]
+
+
+def test_data_by_name_stays_a_name_beside_a_folder_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("hub", "rows"):
+        (tmp_path / name).mkdir()
+    assert lasting_name("hub", NAMED) == "hub"
+    assert lasting_name("hub", ("demo",)) == str(tmp_path / "hub")
+    assert lasting_name("rows", NAMED) == str(tmp_path / "rows")
+    assert lasting_name("org/name", ("demo",)) == "org/name"

@@ -25,6 +25,7 @@ def parse(*argv: str) -> Flags:
         (("--trials", "9", "--resume"), "", 9),
         (("--resume", "monday", "--trials", "9"), "monday", 9),
         (("--trials", "9"), None, 9),
+        ((), None, None),
     ],
 )
 def test_a_resume_without_a_name_is_that_of_the_newest_run(

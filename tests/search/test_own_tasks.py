@@ -230,9 +230,10 @@ def said(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
 
 def test_what_the_command_refuses(capsys: pytest.CaptureFixture[str], tasks_file: Path, tmp_path: Path) -> None:
     flags = ("--tasks", str(tasks_file), "--encoder", "demo")
-    assert said(capsys, *flags, "--data", "demo") == (
-        "error: --data demo has tasks of its own; leave out --tasks, or give a folder\n"
-    )
+    for data in ("demo", "hub"):
+        assert said(capsys, *flags, "--data", data) == (
+            f"error: --data {data} has tasks of its own; leave out --tasks, or give a folder\n"
+        )
     assert said(capsys, *flags, "--resume") == (
         "error: --tasks can't be given with --resume: the run goes on as it began; allowed: --trials, --budget, "
         "--concurrent, --trials-per-gpu, --address, --cache-gb, --runs-dir\n"

@@ -13,7 +13,6 @@ from search.ledger import Ledger
 from search.run_folder import (
     RunFolder,
     RunInfo,
-    as_typed,
     check_name,
     create_run,
     default_name,
@@ -172,23 +171,8 @@ def test_a_description_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch:
     assert not (tmp_path / "first/run.json").exists()
 
 
-def test_programs_are_named_as_the_shell_finds_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bin_ = tmp_path / "my venv/bin"
-    bin_.mkdir(parents=True)
-    for program in ("python", "tensorboard"):
-        (bin_ / program).touch(mode=0o755)
-    monkeypatch.setattr("sys.executable", str(bin_ / "python"))
-    monkeypatch.setenv("PATH", str(bin_))
-    assert as_typed("python") == "python"
-    monkeypatch.setenv("PATH", "")
-    assert as_typed("tensorboard") == f"'{bin_}/tensorboard'"
-    monkeypatch.chdir(bin_.parent)
-    assert (as_typed("python"), as_typed("tensorboard")) == ("bin/python", "bin/tensorboard")
-    assert as_typed("other") == "other"
-
-
 def test_commands_say_where_the_run_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.run_folder.as_typed", lambda program: program)
+    monkeypatch.setattr("search.run_folder.command", lambda module: f"python -m {module}")
     monkeypatch.chdir(tmp_path)
     usual, elsewhere = create(Path("runs"), "one"), create(Path("my runs"), "two")
     assert next_command(usual) == "python -m analysis.best one --refit"

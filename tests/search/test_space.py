@@ -9,7 +9,7 @@ import pytest
 
 from model.errors import UserError
 from model.problem import Problem
-from search.space import check_space, load_space
+from search.space import check_space, find_space, load_space
 from tests.support import PROBLEM, refused
 
 HEAD = """from model.config import EncoderConfig, HeadConfig, OptimizationConfig, TaskConfig, TrialConfig
@@ -203,3 +203,24 @@ def test_the_check_takes_no_time(problem: Problem) -> None:
     start = time.perf_counter()
     check(Path("spaces/full.py"), problem)
     assert time.perf_counter() - start < 2
+
+
+def test_shipped_spaces_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).parents[2]
+    monkeypatch.chdir(root)
+    assert find_space(None) == Path("spaces/full.py")
+    monkeypatch.chdir(tmp_path)
+    assert find_space(None) == root / "spaces/full.py"
+    assert find_space(Path("spaces/papers.py")) == root / "spaces/papers.py"
+    for own in ("mine.py", "model/config.py", "spaces/none.py", str(tmp_path / "spaces/full.py")):
+        assert find_space(Path(own)) == Path(own)
+
+
+def test_a_space_of_the_users_own_comes_first_where_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "spaces").mkdir()
+    (tmp_path / "spaces/full.py").touch()
+    assert find_space(Path("spaces/full.py")) == Path("spaces/full.py")
+    assert find_space(None) == Path(__file__).parents[2] / "spaces/full.py"

@@ -227,7 +227,7 @@ def test_says_which_file_is_missing(folder):
 
 
 def test_says_that_the_folder_is_missing(tmp_path):
-    with refused(f"--data {tmp_path / 'none'}: no such folder; give a folder with the CS224N files, or 'demo'"):
+    with refused(f"--data {tmp_path / 'none'}: no such folder; give a folder with the CS224N files, 'demo' or 'hub'"):
         read_corpus(str(tmp_path / "none"))
 
 

@@ -91,7 +91,7 @@ def test_a_terminal_shows_a_bar(tokens):
         (("--learning-rate", "nan"), "--learning-rate nan: allowed is a number above 0, up to 1"),
         (("--seed", "-1"), "--seed -1: allowed is a whole number from 0 to 4294967295"),
         (("--precision", "fp16"), "--precision fp16: for GPUs only; on a CPU allowed are auto, fp32 and bf16"),
-        (("--data", "nowhere"), "--data nowhere: no such folder; give a folder with the CS224N files, or 'demo'"),
+        (("--data", "nowhere"), "--data nowhere: no such folder; give a folder with the CS224N files, 'demo' or 'hub'"),
         (
             ("--tasks", "tasks.toml", "--data", "demo"),
             "--data demo has tasks of its own; leave out --tasks, or give a folder",

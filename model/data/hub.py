@@ -1,0 +1,113 @@
+"""The three tasks of CS224N from public datasets on the Hugging Face hub: --data hub.
+
+Socher et al. 2013, "Recursive Deep Models for Semantic Compositionality Over a Sentiment Treebank": SST-5. Wang et al.
+2019, "GLUE: A Multi-Task Benchmark and Analysis Platform for Natural Language Understanding": Quora Question Pairs and
+the STS Benchmark (Cer et al. 2017). The same sources as the course's files, other rows in other splits.
+
+GLUE keeps the labels of its test rows to itself. So these are not read, and test is cut off train; SST-5 has its own.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from huggingface_hub.errors import HfHubHTTPError
+
+from model.data.rows import BadRow, Cells, checked
+from model.data.tasks import FileKey, Source
+from model.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubDataset:
+    """Where a task's examples lie on the hub."""
+
+    repository: str
+    subset: str | None
+    """Of a repository that holds several; None: it holds one."""
+    columns: Mapping[str, str]
+    """What the columns are called there, by what the task calls them."""
+    splits: Mapping[FileKey, str]
+    """Those that have labels, by what they are for."""
+
+    def __str__(self) -> str:
+        return f"{self.repository} {self.subset}" if self.subset else self.repository
+
+
+DATASETS: Mapping[str, HubDataset] = {
+    "sentiment": HubDataset(
+        repository="SetFit/sst5",
+        subset=None,
+        columns={"sentence": "text", "sentiment": "label"},
+        splits={"train": "train", "dev": "validation", "test": "test"},
+    ),
+    "paraphrase": HubDataset(
+        repository="nyu-mll/glue",
+        subset="qqp",
+        columns={"sentence1": "question1", "sentence2": "question2", "is_duplicate": "label"},
+        splits={"train": "train", "dev": "validation"},
+    ),
+    "similarity": HubDataset(
+        repository="nyu-mll/glue",
+        subset="stsb",
+        columns={"sentence1": "sentence1", "sentence2": "sentence2", "similarity": "label"},
+        splits={"train": "train", "dev": "validation"},
+    ),
+}
+"""By task of CS224N."""
+
+
+class Hub:
+    """A store of examples (`model.data.corpus.Store`). A row's number, from 0, is its line and its id."""
+
+    def __init__(self) -> None:
+        try:
+            self._library: Any = importlib.import_module("datasets")  # an extra
+        except ImportError:
+            raise UserError(
+                '--data hub: the package datasets is not installed; pip install "minbert-search[hub]"'
+            ) from None
+
+    def has(self, source: Source, key: FileKey) -> bool:
+        return key in DATASETS[source.task.name].splits
+
+    def name(self, source: Source, key: FileKey) -> str:
+        dataset = DATASETS[source.task.name]
+        return f"{dataset} {dataset.splits[key]}"
+
+    place = name
+
+    def rows(self, source: Source, key: FileKey, columns: Sequence[str]) -> Iterator[tuple[int, Cells | BadRow]]:
+        dataset, place = DATASETS[source.task.name], self.name(source, key)
+        theirs = {column: dataset.columns[column] for column in columns if column != source.id_column}
+        found = self._fetched(dataset, dataset.splits[key])
+        for column in theirs.values():
+            if column not in found:
+                raise UserError(f"{place}: no column {column!r} (columns found: {', '.join(map(repr, found))})")
+        for number, values in enumerate(zip(*(found[column] for column in theirs.values()), strict=True)):
+            cells = {column: _text(value) for column, value in zip(theirs.values(), values, strict=True)}
+            sound = checked(cells)
+            if isinstance(sound, BadRow):
+                yield number, sound
+            else:
+                ids = {} if source.id_column is None else {source.id_column: str(number)}
+                yield number, ids | {ours: sound[column] for ours, column in theirs.items()}
+
+    def _fetched(self, dataset: HubDataset, split: str) -> Mapping[str, Sequence[object]]:
+        """A split's columns: from the hub, or from what was fetched before."""
+        failures = (OSError, ValueError, HfHubHTTPError, self._library.exceptions.DatasetsError)
+        try:
+            return self._library.load_dataset(dataset.repository, dataset.subset, split=split).to_dict()
+        except failures as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise UserError(
+                f"--data hub: {dataset} is not to be had from the hub ({reason}); what was fetched before is read "
+                "without it, and --data FOLDER reads files"
+            ) from None
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value).strip()

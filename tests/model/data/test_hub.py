@@ -1,0 +1,171 @@
+"""The tasks of CS224N from the hub, through a stand-in for the library `datasets`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from model.data.corpus import Corpus, part_of, read_corpus
+from model.data.hub import DATASETS
+from model.data.tasks import CS224N
+from model.errors import UserError
+from tests.support import refused
+
+Columns = Mapping[str, list[object]]
+QUESTIONS = [f"is the cat {i} fine?" for i in range(200)]
+SST5 = {
+    "train": {"text": ["A good film ", "A dull one"], "label": [3, 1], "label_text": ["positive", "negative"]},
+    "validation": {"text": ["Fine"], "label": [2], "label_text": ["neutral"]},
+    "test": {"text": ["Awful", "Great"], "label": [0, 4], "label_text": ["very negative", "very positive"]},
+}
+QQP = {
+    "train": {"question1": QUESTIONS, "question2": QUESTIONS[::-1], "label": [0, 1] * 100, "idx": list(range(200))},
+    "validation": {"question1": ["Why?"], "question2": ["How?"], "label": [1], "idx": [0]},
+    "test": {"question1": ["Who?"], "question2": ["What?"], "label": [-1], "idx": [0]},
+}
+STSB = {
+    "train": {"sentence1": QUESTIONS, "sentence2": QUESTIONS, "label": [0.0, 2.5] * 100, "idx": list(range(200))},
+    "validation": {"sentence1": ["A cat"], "sentence2": ["A dog"], "label": [3.799999952316284], "idx": [0]},
+    "test": {"sentence1": ["A man"], "sentence2": ["A girl"], "label": [-1.0], "idx": [0]},
+}
+
+
+class DatasetsError(Exception):
+    """The library's own."""
+
+
+class Library(ModuleType):
+    """What is used of `datasets`: repositories by id and subset, each with splits of columns."""
+
+    def __init__(self) -> None:
+        super().__init__("datasets")
+        self.exceptions = SimpleNamespace(DatasetsError=DatasetsError)
+        self.held: dict[tuple[str, str | None], dict[str, Columns]] = {
+            ("SetFit/sst5", None): dict(SST5),
+            ("nyu-mll/glue", "qqp"): dict(QQP),
+            ("nyu-mll/glue", "stsb"): dict(STSB),
+        }
+        self.asked: list[tuple[str, str | None, str]] = []
+        self.fails: Exception | None = None
+
+    def load_dataset(self, path: str, name: str | None, *, split: str) -> SimpleNamespace:
+        self.asked.append((path, name, split))
+        if self.fails is not None:
+            raise self.fails
+        return SimpleNamespace(to_dict=lambda: self.held[path, name][split])
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> Library:
+    made = Library()
+    monkeypatch.setitem(sys.modules, "datasets", made)
+    return made
+
+
+def read() -> Corpus:
+    return read_corpus("hub", ("train", "dev", "test", "unlabelled"))
+
+
+@pytest.mark.usefixtures("library")
+def test_columns_and_labels_are_mapped_to_the_tasks() -> None:
+    corpus = read()
+    assert (corpus.name, corpus.tasks) == ("hub", CS224N)
+    first = {task: [splits["dev"][0].sentences, splits["dev"][0].label] for task, splits in corpus.examples.items()}
+    assert first == {
+        "sentiment": [("Fine",), 2.0],
+        "paraphrase": [("Why?", "How?"), 1.0],
+        "similarity": [("A cat", "A dog"), 3.799999952316284],
+    }
+    reviews = corpus.examples["sentiment"]["train"]
+    assert [(e.id, e.sentences, e.label) for e in reviews] == [
+        ("0", ("A good film",), 3.0),
+        ("1", ("A dull one",), 1.0),
+    ]
+
+
+def test_test_is_a_split_where_it_has_labels_and_else_cut_off_train(library: Library) -> None:
+    corpus = read()
+    assert [e.label for e in corpus.examples["sentiment"]["test"]] == [0.0, 4.0]
+    for task in ("paraphrase", "similarity"):
+        splits = corpus.examples[task]
+        ids = {split: {e.id for e in splits[split]} for split in ("train", "test")}
+        assert ids["test"] == {str(i) for i in range(200) if part_of(str(i), {"test": 0.1}) == "test"}
+        assert ids["train"] == {str(i) for i in range(200)} - ids["test"]
+    assert all(splits["unlabelled"] == [] for splits in corpus.examples.values())
+    assert not any(split == "test" and path == "nyu-mll/glue" for path, _, split in library.asked)
+
+
+def test_test_stays_unseen_where_it_is_not_asked_for(library: Library) -> None:
+    corpus = read_corpus("hub")
+    assert all(splits.keys() == {"train", "dev"} for splits in corpus.examples.values())
+    assert "test" not in {split for _, _, split in library.asked}
+    assert corpus.size("train") == read().size("train")
+
+
+def test_the_fingerprint_follows_the_rows(library: Library) -> None:
+    before = read_corpus("hub").fingerprint()
+    assert read_corpus("hub").fingerprint() == before
+    library.held["SetFit/sst5", None]["validation"] = {"text": ["Fine!"], "label": [2]}
+    assert read_corpus("hub").fingerprint() != before
+
+
+def test_a_bad_row_is_named_and_can_be_left_out(library: Library) -> None:
+    questions = ["", None, "When?"]
+    library.held["nyu-mll/glue", "qqp"]["validation"] = {
+        "question1": ["Why?"] * 3,
+        "question2": questions,
+        "label": [1, 0, -1],
+    }
+    first = "nyu-mll/glue qqp validation:0: nothing in column 'question2'"
+    with refused(f"{first} (--skip-bad-rows leaves such rows out)"):
+        read_corpus("hub")
+    with refused(f"{first}; no row can be used"):
+        read_corpus("hub", skip_bad_rows=True)
+    questions[0] = "How?"
+    corpus = read_corpus("hub", skip_bad_rows=True)
+    (skipped,) = corpus.skipped.items()
+    assert skipped[0] == "nyu-mll/glue qqp validation"
+    assert skipped[1].messages == (
+        "nyu-mll/glue qqp validation:1: nothing in column 'question2'",
+        "nyu-mll/glue qqp validation:2: is_duplicate is '-1'; allowed is 0 or 1",
+    )
+
+
+def test_a_column_that_is_not_there(library: Library) -> None:
+    library.held["SetFit/sst5", None]["train"] = {"sentence": ["Fine"], "label": [2]}
+    with refused("SetFit/sst5 train: no column 'text' (columns found: 'sentence', 'label')"):
+        read_corpus("hub")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ConnectionError("Couldn't reach 'SetFit/sst5' on the Hub\nmore"), "Couldn't reach 'SetFit/sst5' on the Hub"),
+        (DatasetsError("An error occurred"), "An error occurred"),
+        (ValueError('Unknown split "validation"'), 'Unknown split "validation"'),
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
+def test_a_hub_that_is_out_of_reach(library: Library, error: Exception, reason: str) -> None:
+    library.fails = error
+    with refused(
+        f"--data hub: SetFit/sst5 is not to be had from the hub ({reason}); what was fetched before is read without "
+        "it, and --data FOLDER reads files"
+    ):
+        read_corpus("hub")
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(UserError) as caught:
+        read_corpus("hub")
+    assert str(caught.value) == ('--data hub: the package datasets is not installed; pip install "minbert-search[hub]"')
+
+
+def test_every_task_of_the_course_has_a_dataset() -> None:
+    assert list(DATASETS) == [task.name for task in CS224N]
+    for task in CS224N:
+        assert list(DATASETS[task.name].columns) == [*task.sentence_columns, task.label_column]
