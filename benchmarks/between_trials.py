@@ -46,7 +46,7 @@ class Gap:
     chosen: float
     """Seconds from the end of the other one's last epoch until the ledger has this one."""
     begun: float
-    """Seconds from there to the first step of its next epoch."""
+    """Seconds from the end of the other one's last epoch to the first step of this one's next."""
 
 
 def main(argv: list[str] | None = None) -> None:
