@@ -107,7 +107,8 @@ class JsonLines(Sentences):
     def with_columns(self, columns: Mapping[str, Column]) -> str:
         said = (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
         lines = (json.dumps(row | more, ensure_ascii=False) for row, more in zip(self.objects, said, strict=True))
-        return "".join(f"{line}\n" for line in lines)
+        text = "".join(f"{line}\n" for line in lines)
+        return text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate stays JSON's escape of it
 
 
 def read_sentences(path: Path) -> Sentences:

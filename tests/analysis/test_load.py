@@ -149,6 +149,17 @@ def test_json_lines_in_and_out(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert isinstance(json.loads(capsys.readouterr().out.splitlines()[0])["predicted"], float)
 
 
+def test_half_a_character_in_a_column_that_is_not_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, file, out = written(tmp_path / "model"), tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    file.write_text('{"a": "x", "b": "é", "n": "\\\\\\ud800", "\\udc00": 1}\n')
+    main([str(folder), str(file), "--task", "nli", "--out", str(out)])
+    main([str(folder), str(file), "--task", "nli"])
+    text = out.read_text(encoding="utf-8")
+    assert capsys.readouterr().out == text
+    assert text.startswith('{"a": "x", "b": "é", "n": "\\\\\\ud800", "\\udc00": 1, "predicted": ')
+    assert json.loads(text)["n"] == "\\\ud800"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
