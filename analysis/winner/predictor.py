@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from analysis.winner.ensemble import Counts, combined
+from model.data.batches import sequence_lengths
 from model.data.corpus import Corpus, Example, Split
 from model.data.tasks import Task
-from model.data.tokens import describe_cut, tokenize
+from model.data.tokens import tokenize
 from model.errors import UserError
 from model.network.multitask import MultitaskBert
 from model.network.pretrained import Encoder
@@ -66,9 +67,26 @@ class Predictor:
         return self.outputs(_unlabelled(task, sentences), "unlabelled", on_batch)[task.name]
 
     def cut(self, task: Task, sentences: Sequence[tuple[str, ...]]) -> list[str]:
-        """What of the same sentences is too long to be read to its end, in words."""
+        """What of the same sentences is too long for a member to read to its end, in words: of pairs that are encoded
+        each sentence by itself, each by itself."""
         corpus, members = _unlabelled(task, sentences), [self.members[name] for name in self.counts[task.name]]
-        return describe_cut(tokenize(corpus, members[0].encoder, min(member.max_tokens for member in members)))
+        pairs = [member.model.config.tasks[task.name].pair_encoding for member in members]
+        alike = {
+            (member.encoder.tokenizer, read_as, member.max_tokens): member.encoder
+            for member, read_as in zip(members, pairs, strict=True)
+        }
+        cut, shortest = np.zeros(len(sentences), dtype=bool), []
+        for (_, read_as, most), encoder in alike.items():
+            split = tokenize(corpus, encoder, most).splits[task.name]["unlabelled"]
+            long = sequence_lengths(split, read_as, most + 1) > most
+            cut |= long
+            shortest += [most] if long.any() else []
+        if not shortest:
+            return []
+        return [
+            f"{task.name}: {cut.sum()} of {len(cut)} examples ({cut.mean():.1%}) are longer than {min(shortest)} "
+            "tokens, and are cut there"
+        ]
 
     def batches_of(self, task: Task, sentences: Sequence[tuple[str, ...]]) -> int:
         """How many batches `said_of` takes."""

@@ -194,6 +194,27 @@ def test_long_texts_are_cut_as_in_training_and_it_is_said(tmp_path: Path, capsys
     )
 
 
+@pytest.mark.parametrize(("task", "told"), [("close", "1 of 3 examples (33.3%)"), ("nli", "3 of 3 examples (100.0%)")])
+def test_sentences_that_are_encoded_each_by_itself_are_cut_each_by_itself(tmp_path: Path, task: str, told: str) -> None:
+    asked = next(one for one in TASKS if one.name == task)
+    write_model(tmp_path / "model", MultitaskBert(CONFIG, TASKS, ENCODER), ENCODER, "fp32", max_tokens=10)
+    eight, nine = "good " * 8, "good " * 9
+    found = load(tmp_path / "model", "cpu").cut(asked, [(eight, eight), (eight, nine), (eight, "dog")])
+    assert found == [f"{task}: {told} are longer than 10 tokens, and are cut there"]
+    assert load(tmp_path / "model", "cpu").cut(asked, [("good", "dog")]) == []
+
+
+def test_of_an_ensemble_it_is_said_what_any_member_cuts(tmp_path: Path) -> None:
+    for name, most in {"t001": 12, "t002": 10, "t003": 40}.items():
+        folder = member_folder(tmp_path, name)
+        write_model(folder, MultitaskBert(CONFIG, TASKS, ENCODER), ENCODER, "fp32", max_tokens=most)
+    write_ensemble(tmp_path, {task.name: {"t001": 1, "t002": 1, "t003": 1} for task in TASKS})
+    ensemble = load(tmp_path, "cpu")
+    assert ensemble.cut(TASKS[0], [("good " * 9,), ("good " * 20,), ("good",)]) == [
+        "mood: 2 of 3 examples (66.7%) are longer than 10 tokens, and are cut there"
+    ]
+
+
 def test_members_whose_tasks_are_described_differently(tmp_path: Path) -> None:
     ensemble, turned = tmp_path / "ensemble", Task(**{**vars(TASKS[0]), "label_names": ("good", "so bad")})
     written(member_folder(ensemble, "t001"))
