@@ -170,6 +170,10 @@ def test_half_a_character_in_a_column_that_is_not_read(tmp_path: Path, capsys: p
         ('{"a": "1", "b": null}\n', ":1: a JSON null in 'b'; allowed is text or a number"),
         ('{"a": "1", "b": " "}\n', ":1: nothing in column 'b'"),
         ('{"a": "1", "b": "2", "predicted": 3}\n', ":1: there is a column 'predicted' already; give it another name"),
+        (
+            '{"a": "1", "b": "2"}\n\n{"a": "1", "b": "2", "probability_no": 0}\n',
+            ":3: there is a column 'probability_no' already; give it another name",
+        ),
     ],
 )
 def test_json_lines_that_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str) -> None:
