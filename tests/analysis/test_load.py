@@ -100,12 +100,23 @@ def test_the_only_task_that_reads_as_many_texts_need_not_be_named(tmp_path: Path
         ([("a", "b"), "a"], "nli", "text 1: 1 of them; task 'nli' reads two texts"),
         (["a", " "], "mood", "text 1: (' ',); allowed is text that is not empty"),
         ([("a", 3)], "nli", "text 0: ('a', 3); allowed is text that is not empty"),
+        ([5], None, "text 0: 5; allowed is a text, or a pair of them"),
+        (["a", None], "mood", "text 1: None; allowed is a text, or a pair of them"),
+        (5, "mood", "texts is 5; allowed is a list of texts, or of pairs of them"),
+        (
+            [("a", "b"), ("\ud800", "x")],
+            "nli",
+            "text 1: half a character (a lone surrogate) in column 'a'; allowed is text",
+        ),
+        (["a\0"], "mood", "text 0: a NUL character in column 'text'; allowed is text"),
         ([("a", "b", "c")], None, "text 0: 3 of them; task 'mood' reads one text"),
     ],
 )
 def test_what_it_cannot_read(model: Predictor, texts: Any, task: str | None, message: str) -> None:
     with refused(message, ValueError):
         model.predict(texts, task)
+    with refused(message, ValueError):
+        model.probabilities(texts, task)
 
 
 def test_numbers_have_no_probabilities(model: Predictor) -> None:
@@ -120,6 +131,9 @@ def test_a_model_that_says_nothing_finite(model: Predictor) -> None:
             parameter.fill_(torch.inf)
     with refused("text 0: the model's outputs for it are not finite", ValueError):
         model.predict(TEXTS, "mood")
+    for task, texts in {"mood": TEXTS, "nli": PAIRS}.items():
+        with refused("text 0: the model's outputs for it are not finite", ValueError):
+            model.probabilities(texts, task)
 
 
 def test_files_get_the_labels_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
