@@ -136,6 +136,25 @@ def test_a_model_that_says_nothing_finite(model: Predictor) -> None:
             model.probabilities(texts, task)
 
 
+@pytest.mark.parametrize("task", ["mood", "grade"])
+def test_what_is_undecided_is_null_in_json_lines_and_nan_in_a_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], task: str
+) -> None:
+    network = MultitaskBert(CONFIG, TASKS, ENCODER)
+    with torch.no_grad():
+        for parameter in network.heads.parameters():
+            parameter.fill_(torch.finfo(torch.float32).max)  # finite, as a model's file has to be; what it says is not
+    write_model(tmp_path / "model", network, ENCODER, "fp32")
+    (tmp_path / "in.jsonl").write_text('{"text": "good"}\n')
+    main([str(tmp_path / "model"), str(tmp_path / "in.jsonl"), "--task", task])
+    said = json.loads(capsys.readouterr().out)
+    assert said.pop("text") == "good"
+    assert set(said.values()) == {None}
+    (tmp_path / "in.csv").write_text("text,n\ngood,1\n")
+    main([str(tmp_path / "model"), str(tmp_path / "in.csv"), "--task", task])
+    assert capsys.readouterr().out.splitlines()[1] == "good,1" + ",nan" * len(said)
+
+
 def test_files_get_the_labels_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, file = written(tmp_path / "model"), tmp_path / "in.csv"
     file.write_text("text,mood\nthe good film .,good\n")
