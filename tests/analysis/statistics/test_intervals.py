@@ -123,6 +123,12 @@ def test_ranks_that_are_all_the_same_have_the_interval_of_no_correlation() -> No
     assert found.high == -found.low == pytest.approx(np.tanh(1.96 / 10), abs=1e-4)
 
 
+def test_a_rank_correlation_of_a_few_rows_is_not_certain() -> None:
+    found = metric_interval("spearman", np.array([2.0, 1.0, 0.0, 5.0, 4.0, 3.0]), np.arange(6.0))
+    assert found.value == pytest.approx(0.5429, abs=1e-4)
+    assert found.high - found.low > 1
+
+
 def test_an_overall_adds_up_its_tasks_distances_as_squares() -> None:
     by_task = {
         "sentiment": Estimate(0.5, 0.44, 0.53),
