@@ -100,10 +100,7 @@ def with_predictions(predictor: Predictor, file: Sentences, task: Task) -> str:
         print(f"note: {line}", file=sys.stderr)
     with _progress(task, predictor.batches_of(task, sentences)) as advance:
         said = predictor.said_of(task, sentences, advance)
-    decided = decide(task, said)
-    whole = bool(task.classes)
-    predicted: Column = in_words(task, decided) if task.label_names else _numbers(decided, whole=whole)
-    columns = {"predicted": predicted}
+    columns = {"predicted": _predicted(task, decide(task, said))}
     probabilities = said.reshape(len(said), -1).T
     columns |= {name: _numbers(row) for name, row in zip(_probability_columns(task), probabilities, strict=False)}
     return file.with_columns(columns)
@@ -117,6 +114,13 @@ def _probability_columns(task: Task) -> list[str]:
             return [f"probability_{task.label_names[1]}" if task.label_names else "probability"]
         case Number():
             return []
+
+
+def _predicted(task: Task, decided: np.ndarray) -> Column:
+    """Labels as the task's files have them; None for what is undecided."""
+    if not task.label_names:
+        return _numbers(decided, whole=bool(task.classes))
+    return [name if np.isfinite(value) else None for name, value in zip(in_words(task, decided), decided, strict=True)]
 
 
 def _numbers(values: np.ndarray, *, whole: bool = False) -> list[float | None]:

@@ -43,8 +43,9 @@ def metric_interval(metric: Metric, predicted: np.ndarray, labels: np.ndarray) -
     """A model's metric on one task, with its interval over the examples; `predicted` and `labels` are (N,).
 
     Accuracy: Wilson's score interval; macro F1 and Matthews' correlation: the same with another size of the sample.
-    Pearson's r: Fisher's z with a variance that does not take labels and predictions for normal. Spearman's rho:
-    Fisher's z with the variance of Bonett and Wright (2000).
+    Pearson's r and Spearman's rho: Fisher's z with the variance that labels and predictions have, normal or not. The
+    interval of macro F1 is too narrow where a class has few rows: it covers the truth in 70 to 87% with 4 of 200, in
+    93% with 20 of 1,000.
     """
     value = score(metric, predicted, labels)
     match metric:
@@ -60,7 +61,7 @@ def metric_interval(metric: Metric, predicted: np.ndarray, labels: np.ndarray) -
         case "pearson":
             return _correlation_interval(value, predicted.astype(np.float64), labels.astype(np.float64))
         case "spearman":
-            return _fishers(value, 1 + value**2 / 2, len(labels))
+            return _rank_correlation_interval(value, predicted, labels)
 
 
 def metric_intervals(tasks: Sequence[Task], labels: Predictions, predicted: Predictions) -> dict[str, Estimate]:
@@ -157,6 +158,35 @@ def _correlation_interval(r: float, x: np.ndarray, y: np.ndarray) -> Estimate:
     x, y = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
     influence = (x * y - r * (x * x + y * y) / 2) / (1 - r * r)
     return _fishers(r, float(np.mean(influence**2)), len(x))
+
+
+def _rank_correlation_interval(rho: float, x: np.ndarray, y: np.ndarray) -> Estimate:
+    """Fisher's z of Spearman's rho, with the variance of rho's influence function over (1 - rho^2)^2 (Croux and Dehon
+    2010, Influence functions of the Spearman and Kendall correlation measures).
+
+    With u and v the standardised ranks of x and y, among which ties share theirs, s_u and s_v their deviations as
+    shares of the sample, and k(a, b) 1 for a < b, 1/2 for a = b, else 0:
+    influence = u v - rho (u^2 + v^2) / 2 + E[k(x, X) (V - rho U)] / s_u + E[k(y, Y) (U - rho V)] / s_v + constant.
+    The expectations are what an example does to the ranks of all others. Without ties it is Croux and Dehon's
+    12 (F(x) G(y) + E[F(X) 1(y <= Y)] + E[G(Y) 1(x <= X)]) - 3 rho - 9.
+    """
+    if abs(rho) > 1 - 1e-12 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return _fishers(rho, 1.0, len(x))  # as of Pearson's r
+    u, v = stats.rankdata(x) / len(x), stats.rankdata(y) / len(y)
+    s_u, s_v = u.std(), v.std()
+    u, v = (u - u.mean()) / s_u, (v - v.mean()) / s_v
+    influence = u * v - rho * (u * u + v * v) / 2
+    influence += _mean_above(x, v - rho * u) / s_u + _mean_above(y, u - rho * v) / s_v
+    variance = float(np.var(influence)) / (1 - rho * rho) ** 2
+    seen = variance > 1e-9  # not in some samples of four or six
+    return _fishers(rho, variance if seen else 1.0, len(x))
+
+
+def _mean_above(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """For each of `values` (N,), the mean over all N of the `weights` of those above it, and half those equal to it."""
+    _, place = np.unique(values, return_inverse=True)
+    by_value = np.bincount(place, weights)
+    return (by_value.sum() - np.cumsum(by_value) + by_value / 2)[place] / len(values)
 
 
 def _fishers(r: float, variance: float, size: int) -> Estimate:

@@ -156,8 +156,8 @@ def _use(card: ModelCard, encoders: Sequence[Path]) -> str:
     adapted = any(config.encoder.adapter is not None for config in card.configs.values())
     return (
         f"```\npython -m analysis.predict MODEL FILE --task {task.name}\n```\n\n"
-        "MODEL is this folder, FILE a comma- or tab-separated table with the columns that the task reads. The encoder "
-        "alone, a BERT in Hugging Face's layout, gives vectors of sentences:\n\n"
+        "MODEL is this folder, FILE a comma- or tab-separated table, or JSON lines (.jsonl), with the columns that "
+        "the task reads. The encoder alone, a BERT in Hugging Face's layout, gives vectors of sentences:\n\n"
         "```python\nfrom transformers import AutoModel, AutoTokenizer\n\n"
         f'encoder = AutoModel.from_pretrained("MODEL/{encoders[0]}")\n'
         f'tokenizer = AutoTokenizer.from_pretrained("MODEL/{encoders[0]}")\n```'
@@ -197,8 +197,7 @@ def _says(task: Task) -> str:
 
 def _few(names: Sequence[str]) -> str:
     """All of them, or where they are many the first."""
-    cells = [name.replace("|", "\\|").replace("\n", " ") for name in names]  # of a table
-    return ", ".join(cells) if len(cells) <= 10 else f"{', '.join(cells[:8])} and {len(cells) - 8} others"
+    return ", ".join(names) if len(names) <= 10 else f"{', '.join(names[:8])} and {len(names) - 8} others"
 
 
 def _short(place: str) -> str:
@@ -221,4 +220,9 @@ def _listed(items: Mapping[str, object] | Sequence[str]) -> str:
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """What of one's own may stand in it, names of classes and columns, ends neither the cell nor the row."""
+    return text.replace("|", "\\|").replace("\n", " ")

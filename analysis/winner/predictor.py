@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from analysis.winner.ensemble import Counts, combined
+from model.config import PairEncoding
+from model.data.batches import sequence_lengths
 from model.data.corpus import Corpus, Example, Split
+from model.data.rows import BadRow, checked
 from model.data.tasks import Task
-from model.data.tokens import describe_cut, tokenize
+from model.data.tokens import tokenize
 from model.errors import UserError
 from model.network.multitask import MultitaskBert
 from model.network.pretrained import Encoder
@@ -66,9 +70,25 @@ class Predictor:
         return self.outputs(_unlabelled(task, sentences), "unlabelled", on_batch)[task.name]
 
     def cut(self, task: Task, sentences: Sequence[tuple[str, ...]]) -> list[str]:
-        """What of the same sentences is too long to be read to its end, in words."""
+        """What of the same sentences is too long for a member to read to its end, in words: of pairs that are encoded
+        each sentence by itself, each by itself."""
         corpus, members = _unlabelled(task, sentences), [self.members[name] for name in self.counts[task.name]]
-        return describe_cut(tokenize(corpus, members[0].encoder, min(member.max_tokens for member in members)))
+        alike: dict[tuple[str, PairEncoding | None, int], Member] = {
+            (one.encoder.tokenizer, one.model.config.tasks[task.name].pair_encoding, one.max_tokens): one
+            for one in members
+        }
+        cut, shortest = np.zeros(len(sentences), dtype=bool), []
+        for (_, pair_encoding, most), member in alike.items():
+            split = tokenize(corpus, member.encoder, most).splits[task.name]["unlabelled"]
+            long = sequence_lengths(split, pair_encoding, most + 1) > most
+            cut |= long
+            shortest += [most] if long.any() else []
+        if not shortest:
+            return []
+        return [
+            f"{task.name}: {cut.sum()} of {len(cut)} examples ({cut.mean():.1%}) are longer than {min(shortest)} "
+            "tokens, and are cut there"
+        ]
 
     def batches_of(self, task: Task, sentences: Sequence[tuple[str, ...]]) -> int:
         """How many batches `said_of` takes."""
@@ -81,9 +101,7 @@ class Predictor:
         `task` need not be given where only one reads as many sentences. Raises ValueError for what it can't read.
         """
         asked, sentences = self._asked(texts, task)
-        decided = decide(asked, self.said_of(asked, sentences))
-        if not np.isfinite(decided).all():
-            raise ValueError(f"text {int(np.argmin(np.isfinite(decided)))}: the model's outputs for it are not finite")
+        decided = decide(asked, self._finite(asked, sentences))
         if asked.label_names:
             return [asked.label_names[int(value)] for value in decided]
         return [int(value) if asked.classes else float(value) for value in decided]
@@ -94,14 +112,23 @@ class Predictor:
         asked, sentences = self._asked(texts, task)
         if not asked.classes:
             raise ValueError(f"task {asked.name!r} is of numbers, which have no probabilities")
-        said = self.said_of(asked, sentences)
+        said = self._finite(asked, sentences)
         return said if said.ndim == 2 else np.stack([1 - said, said], axis=1)
+
+    def _finite(self, task: Task, sentences: Sequence[tuple[str, ...]]) -> np.ndarray:
+        """`said_of`, all of it numbers; raises ValueError where something is not."""
+        said = self.said_of(task, sentences)
+        finite = np.isfinite(decide(task, said))
+        if not finite.all():
+            raise ValueError(f"text {int(np.argmin(finite))}: the model's outputs for it are not finite")
+        return said
 
     def _asked(self, texts: Sequence[str | Sequence[str]], task: str | None) -> tuple[Task, list[tuple[str, ...]]]:
         """The task that is meant, and its sentences as in training, without space around them."""
-        if isinstance(texts, str):
-            raise ValueError("texts is a text; allowed is a list of texts, or of pairs of them")
-        given = [(one,) if isinstance(one, str) else tuple(one) for one in texts]
+        if isinstance(texts, str) or not isinstance(texts, Iterable):
+            what = "a text" if isinstance(texts, str) else repr(texts)
+            raise ValueError(f"texts is {what}; allowed is a list of texts, or of pairs of them")
+        given = [_texts(number, one) for number, one in enumerate(texts)]
         named = [one for one in self.tasks if one.name == task] if task is not None else self.tasks
         if not named:
             raise ValueError(f"there is no task {task!r}; allowed are {', '.join(one.name for one in self.tasks)}")
@@ -116,12 +143,24 @@ class Predictor:
                 raise ValueError(f"text {number}: {len(sentences)} of them; task {wanted.name!r} reads {needed}")
             if not all(isinstance(text, str) and text.strip() for text in sentences):
                 raise ValueError(f"text {number}: {sentences!r}; allowed is text that is not empty")
+            sound = checked(dict(zip(wanted.sentence_columns, sentences, strict=True)))
+            if isinstance(sound, BadRow):
+                raise ValueError(f"text {number}: {sound}")
         return wanted, [tuple(text.strip() for text in sentences) for sentences in given]
 
     def batches(self, corpus: Corpus, split: Split) -> int:
         """How many batches `outputs` takes."""
         size = corpus.size(split)
         return sum(-(-size[task.name] // evaluate.BATCH_SIZE) * len(self.counts[task.name]) for task in corpus.tasks)
+
+
+def _texts(number: int, one: object) -> tuple[Any, ...]:
+    """The text, or the texts of a pair, number `number` of those given."""
+    if isinstance(one, str):
+        return (one,)
+    if not isinstance(one, Iterable):
+        raise ValueError(f"text {number}: {one!r}; allowed is a text, or a pair of them")
+    return tuple(one)
 
 
 def _unlabelled(task: Task, sentences: Sequence[tuple[str, ...]]) -> Corpus:

@@ -35,6 +35,10 @@ class Sentences(ABC):
     def with_columns(self, columns: Mapping[str, Column]) -> str:
         """The file as text, these columns after its own."""
 
+    @abstractmethod
+    def first_line(self, column: str) -> int | None:
+        """Where `column` first stands, from 1; None: nowhere."""
+
     def has(self, columns: Sequence[str]) -> bool:
         return all(column in self.columns for column in columns)
 
@@ -45,8 +49,8 @@ class Sentences(ABC):
     def check_free(self, columns: Sequence[str]) -> None:
         """Raises UserError where there is a column of one of these names already."""
         for column in columns:
-            if column in self.columns:
-                raise UserError(f"{self.path}:1: there is a column {column!r} already; give it another name")
+            if line := self.first_line(column):
+                raise UserError(f"{self.path}:{line}: there is a column {column!r} already; give it another name")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +82,9 @@ class Table(Sentences):
         writer.writerows([*row, *more] for row, *more in zip(self.rows, *cells, strict=True))
         return text.getvalue()
 
+    def first_line(self, column: str) -> int | None:
+        return 1 if column in self.columns else None
+
     def _place(self, column: str, task: Task) -> int:
         if self.columns.count(column) != 1:
             there = "the column {!r} twice or more" if column in self.columns else "no column {!r}"
@@ -95,6 +102,8 @@ class JsonLines(Sentences):
 
     text: str
     objects: list[dict[str, Any]]
+    lines: list[int]
+    """The line of each."""
 
     def of(self, task: Task) -> list[tuple[str, ...]]:
         found = []
@@ -107,7 +116,11 @@ class JsonLines(Sentences):
     def with_columns(self, columns: Mapping[str, Column]) -> str:
         said = (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
         lines = (json.dumps(row | more, ensure_ascii=False) for row, more in zip(self.objects, said, strict=True))
-        return "".join(f"{line}\n" for line in lines)
+        text = "".join(f"{line}\n" for line in lines)
+        return text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate stays JSON's escape of it
+
+    def first_line(self, column: str) -> int | None:
+        return next((line for line, row in zip(self.lines, self.objects, strict=True) if column in row), None)
 
 
 def read_sentences(path: Path) -> Sentences:
@@ -118,13 +131,15 @@ def read_sentences(path: Path) -> Sentences:
 
 def _read_json_lines(path: Path) -> JsonLines:
     text = read_text(path)
-    for line, bad in read_rows(path, text, "jsonl", ()):
-        if isinstance(bad, BadRow):
-            raise UserError(f"{path}:{line}: {bad}")
+    lines = []
+    for line, row in read_rows(path, text, "jsonl", ()):
+        if isinstance(row, BadRow):
+            raise UserError(f"{path}:{line}: {row}")
+        lines.append(line)
     objects = [json.loads(line) for line in text.split("\n") if line.strip()]
     if not objects:
         raise UserError(f"{path}: no rows")
-    return JsonLines(path=path, columns=list(objects[0]), text=text, objects=objects)
+    return JsonLines(path=path, columns=list(objects[0]), text=text, objects=objects, lines=lines)
 
 
 def _read_table(path: Path) -> Table:

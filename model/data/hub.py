@@ -10,15 +10,19 @@ GLUE keeps the labels of its test rows to itself. So these are not read, and tes
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HTTPError  # pyright: ignore[reportPrivateImportUsage]
 
 from model.data.rows import BadRow, Cells, checked
 from model.data.tasks import FileKey, Source
 from model.errors import UserError
+
+LIBRARY = "datasets>=4.0"
+"""What the extra `hub` (pyproject.toml) installs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +72,7 @@ class Hub:
             self._library: Any = importlib.import_module("datasets")  # an extra
         except ImportError:
             raise UserError(
-                '--data hub: the package datasets is not installed; pip install "minbert-search[hub]"'
+                f'--data hub: the package datasets is not installed; {sys.executable} -m pip install "{LIBRARY}"'
             ) from None
 
     def has(self, source: Source, key: FileKey) -> bool:
@@ -98,7 +102,9 @@ class Hub:
 
     def _fetched(self, dataset: HubDataset, split: str) -> Mapping[str, Sequence[object]]:
         """A split's columns: from the hub, or from what was fetched before."""
-        failures = (OSError, ValueError, HfHubHTTPError, self._library.exceptions.DatasetsError)
+        # HTTPError, as huggingface_hub has it, is of the library that its version speaks HTTP with: httpx or httpx2. A
+        # lost connection is no OSError there.
+        failures = (OSError, ValueError, HTTPError, self._library.exceptions.DatasetsError)
         try:
             return self._library.load_dataset(dataset.repository, dataset.subset, split=split).to_dict()
         except failures as error:

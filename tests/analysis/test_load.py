@@ -100,12 +100,23 @@ def test_the_only_task_that_reads_as_many_texts_need_not_be_named(tmp_path: Path
         ([("a", "b"), "a"], "nli", "text 1: 1 of them; task 'nli' reads two texts"),
         (["a", " "], "mood", "text 1: (' ',); allowed is text that is not empty"),
         ([("a", 3)], "nli", "text 0: ('a', 3); allowed is text that is not empty"),
+        ([5], None, "text 0: 5; allowed is a text, or a pair of them"),
+        (["a", None], "mood", "text 1: None; allowed is a text, or a pair of them"),
+        (5, "mood", "texts is 5; allowed is a list of texts, or of pairs of them"),
+        (
+            [("a", "b"), ("\ud800", "x")],
+            "nli",
+            "text 1: half a character (a lone surrogate) in column 'a'; allowed is text",
+        ),
+        (["a\0"], "mood", "text 0: a NUL character in column 'text'; allowed is text"),
         ([("a", "b", "c")], None, "text 0: 3 of them; task 'mood' reads one text"),
     ],
 )
 def test_what_it_cannot_read(model: Predictor, texts: Any, task: str | None, message: str) -> None:
     with refused(message, ValueError):
         model.predict(texts, task)
+    with refused(message, ValueError):
+        model.probabilities(texts, task)
 
 
 def test_numbers_have_no_probabilities(model: Predictor) -> None:
@@ -120,6 +131,28 @@ def test_a_model_that_says_nothing_finite(model: Predictor) -> None:
             parameter.fill_(torch.inf)
     with refused("text 0: the model's outputs for it are not finite", ValueError):
         model.predict(TEXTS, "mood")
+    for task, texts in {"mood": TEXTS, "nli": PAIRS}.items():
+        with refused("text 0: the model's outputs for it are not finite", ValueError):
+            model.probabilities(texts, task)
+
+
+@pytest.mark.parametrize("task", ["mood", "grade"])
+def test_what_is_undecided_is_null_in_json_lines_and_nan_in_a_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], task: str
+) -> None:
+    network = MultitaskBert(CONFIG, TASKS, ENCODER)
+    with torch.no_grad():
+        for parameter in network.heads.parameters():
+            parameter.fill_(torch.finfo(torch.float32).max)  # finite, as a model's file has to be; what it says is not
+    write_model(tmp_path / "model", network, ENCODER, "fp32")
+    (tmp_path / "in.jsonl").write_text('{"text": "good"}\n')
+    main([str(tmp_path / "model"), str(tmp_path / "in.jsonl"), "--task", task])
+    said = json.loads(capsys.readouterr().out)
+    assert said.pop("text") == "good"
+    assert set(said.values()) == {None}
+    (tmp_path / "in.csv").write_text("text,n\ngood,1\n")
+    main([str(tmp_path / "model"), str(tmp_path / "in.csv"), "--task", task])
+    assert capsys.readouterr().out.splitlines()[1] == "good,1" + ",nan" * len(said)
 
 
 def test_files_get_the_labels_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,6 +182,17 @@ def test_json_lines_in_and_out(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert isinstance(json.loads(capsys.readouterr().out.splitlines()[0])["predicted"], float)
 
 
+def test_half_a_character_in_a_column_that_is_not_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, file, out = written(tmp_path / "model"), tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    file.write_text('{"a": "x", "b": "é", "n": "\\\\\\ud800", "\\udc00": 1}\n')
+    main([str(folder), str(file), "--task", "nli", "--out", str(out)])
+    main([str(folder), str(file), "--task", "nli"])
+    text = out.read_text(encoding="utf-8")
+    assert capsys.readouterr().out == text
+    assert text.startswith('{"a": "x", "b": "é", "n": "\\\\\\ud800", "\\udc00": 1, "predicted": ')
+    assert json.loads(text)["n"] == "\\\ud800"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -159,6 +203,10 @@ def test_json_lines_in_and_out(tmp_path: Path, capsys: pytest.CaptureFixture[str
         ('{"a": "1", "b": null}\n', ":1: a JSON null in 'b'; allowed is text or a number"),
         ('{"a": "1", "b": " "}\n', ":1: nothing in column 'b'"),
         ('{"a": "1", "b": "2", "predicted": 3}\n', ":1: there is a column 'predicted' already; give it another name"),
+        (
+            '{"a": "1", "b": "2"}\n\n{"a": "1", "b": "2", "probability_no": 0}\n',
+            ":3: there is a column 'probability_no' already; give it another name",
+        ),
     ],
 )
 def test_json_lines_that_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str) -> None:
@@ -181,6 +229,27 @@ def test_long_texts_are_cut_as_in_training_and_it_is_said(tmp_path: Path, capsys
     assert capsys.readouterr().err == (
         "note: mood: 1 of 2 examples (50.0%) are longer than 10 tokens, and are cut there\n"
     )
+
+
+@pytest.mark.parametrize(("task", "told"), [("close", "1 of 3 examples (33.3%)"), ("nli", "3 of 3 examples (100.0%)")])
+def test_sentences_that_are_encoded_each_by_itself_are_cut_each_by_itself(tmp_path: Path, task: str, told: str) -> None:
+    asked = next(one for one in TASKS if one.name == task)
+    write_model(tmp_path / "model", MultitaskBert(CONFIG, TASKS, ENCODER), ENCODER, "fp32", max_tokens=10)
+    eight, nine = "good " * 8, "good " * 9
+    found = load(tmp_path / "model", "cpu").cut(asked, [(eight, eight), (eight, nine), (eight, "dog")])
+    assert found == [f"{task}: {told} are longer than 10 tokens, and are cut there"]
+    assert load(tmp_path / "model", "cpu").cut(asked, [("good", "dog")]) == []
+
+
+def test_of_an_ensemble_it_is_said_what_any_member_cuts(tmp_path: Path) -> None:
+    for name, most in {"t001": 12, "t002": 10, "t003": 40}.items():
+        folder = member_folder(tmp_path, name)
+        write_model(folder, MultitaskBert(CONFIG, TASKS, ENCODER), ENCODER, "fp32", max_tokens=most)
+    write_ensemble(tmp_path, {task.name: {"t001": 1, "t002": 1, "t003": 1} for task in TASKS})
+    ensemble = load(tmp_path, "cpu")
+    assert ensemble.cut(TASKS[0], [("good " * 9,), ("good " * 20,), ("good",)]) == [
+        "mood: 2 of 3 examples (66.7%) are longer than 10 tokens, and are cut there"
+    ]
 
 
 def test_members_whose_tasks_are_described_differently(tmp_path: Path) -> None:

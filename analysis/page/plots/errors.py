@@ -68,11 +68,11 @@ def confusion(
         near = f"; at most one class off: {np.mean(np.abs(predicted - true) <= 1):.1%}" if ordered else ""
         wrong = share - np.diag(np.diag(share))
         row, column = divmod(int(wrong.argmax()), count)
+        worst = f" Most often mistaken: class {names[row]} for {names[column]}, {wrong[row, column]:.0%}."
         return drawing.picture(
             reads="A row is a true class; its cells are how often each class was predicted for it, in per cent and "
             f"in examples.{few}",
-            shows=f"Right: {np.mean(predicted == true):.1%} of {len(true)}{near}. Most often mistaken: "
-            f"class {names[row]} for {names[column]}, {wrong[row, column]:.0%}.",
+            shows=f"Right: {np.mean(predicted == true):.1%} of {len(true)}{near}.{worst if wrong.any() else ''}",
         )
 
 

@@ -358,6 +358,12 @@ def test_confusion_counts_by_true_class() -> None:
     )
 
 
+def test_without_a_mistake_none_is_the_most_frequent() -> None:
+    labels = np.array([0, 1, 2])
+    picture = errors.confusion(TASKS, "sentiment", ("a", "b", "c"), np.eye(3), labels)
+    assert picture.shows == "Right: 100.0% of 3."
+
+
 def test_of_many_classes_those_are_drawn_that_are_mistaken() -> None:
     names = [f"class of tickets {number}" for number in range(60)]
     labels = np.arange(600) % 60

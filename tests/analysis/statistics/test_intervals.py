@@ -93,6 +93,42 @@ def test_intervals_cover_the_truth(metric: Metric, size: int, least: float) -> N
     assert least <= covered / 300 <= 0.99
 
 
+@pytest.mark.parametrize("size", [200, 1000])
+def test_a_rank_correlation_is_covered_where_its_spread_follows_the_labels(size: int) -> None:
+    """y = x e + x / 2. A variance that is a function of rho alone, as 1 + rho^2 / 2, covers it in 87%."""
+    rng = np.random.default_rng(2)
+    covered, count = 0, 500
+    for _ in range(count):
+        x = rng.normal(size=size)
+        found = metric_interval("spearman", x * rng.normal(size=size) + x / 2, x)
+        covered += found.low <= 0.4290 <= found.high
+    assert stats.binom.ppf(0.001, count, 0.95) <= covered <= stats.binom.ppf(0.999, count, 0.95)
+
+
+@pytest.mark.parametrize("digits", [8, 0], ids=["no ties", "ties"])
+def test_a_rank_correlations_variance_is_nearly_the_jackknifes(digits: int) -> None:
+    rng, size = np.random.default_rng(3), 500
+    x = rng.normal(size=size)
+    y = np.round(x * rng.normal(size=size) + x / 2, digits)
+    left = np.arctanh([score("spearman", np.delete(x, at), np.delete(y, at)) for at in range(size)])
+    by_jackknife = (size - 1) / size * np.sum((left - np.mean(left)) ** 2)
+    found = metric_interval("spearman", x, y)
+    half = (np.arctanh(found.high) - np.arctanh(found.low)) / 2
+    assert (half / 1.96) ** 2 == pytest.approx(by_jackknife, rel=0.02)
+
+
+def test_ranks_that_are_all_the_same_have_the_interval_of_no_correlation() -> None:
+    found = metric_interval("spearman", np.ones(103), np.arange(103.0))
+    assert found.value == 0.0
+    assert found.high == -found.low == pytest.approx(np.tanh(1.96 / 10), abs=1e-4)
+
+
+def test_a_rank_correlation_of_a_few_rows_is_not_certain() -> None:
+    found = metric_interval("spearman", np.array([2.0, 1.0, 0.0, 5.0, 4.0, 3.0]), np.arange(6.0))
+    assert found.value == pytest.approx(0.5429, abs=1e-4)
+    assert found.high - found.low > 1
+
+
 def test_an_overall_adds_up_its_tasks_distances_as_squares() -> None:
     by_task = {
         "sentiment": Estimate(0.5, 0.44, 0.53),

@@ -112,6 +112,7 @@ def test_what_a_person_needs_to_know(model: Path) -> None:
         "| similarity | `sentence1` and `sentence2` | a number, 0 to 5 |",
         "| sentiment | `sentence` | a class from 0 to 4, and the probability of each |",
         "python -m analysis.predict MODEL FILE --task similarity",
+        "FILE a comma- or tab-separated table, or JSON lines (.jsonl), with the columns that the task reads",
         'encoder = AutoModel.from_pretrained("MODEL/encoder")',
         "head_learning_rate 0.01",
         "computed in bf16",
@@ -120,6 +121,14 @@ def test_what_a_person_needs_to_know(model: Path) -> None:
     assert "/home/someone" not in text, "a path is of one machine"
     assert "not part of it" not in text
     assert "It costs" not in text
+
+
+def test_names_of_ones_own_end_no_cell(model: Path) -> None:
+    binary = dataclasses.replace(CS224N[1], label_names=("a|b", "c"), sentence_columns=("one|two", "three"))
+    named = dataclasses.replace(CS224N[0], label_names=("a|b", "c\nd", "e", "f", "g"))
+    text = written(model, dataclasses.replace(CARD, tasks=(named, binary, CS224N[2])))
+    assert "| paraphrase | `one\\|two` and `three` | a\\|b or c, and the probability of c |" in text
+    assert "| sentiment | `sentence` | one of a\\|b, c d, e, f, g, and the probability of each |" in text
 
 
 def test_an_encoder_of_ones_own_is_not_on_the_hub(model: Path) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from huggingface_hub.errors import HTTPError  # pyright: ignore[reportPrivateImportUsage]
 
 from model.data.corpus import Corpus, part_of, read_corpus
-from model.data.hub import DATASETS
+from model.data.hub import DATASETS, LIBRARY
 from model.data.tasks import CS224N
 from model.errors import UserError
 from tests.support import refused
 
+ROOT = Path(__file__).parents[3]
 Columns = Mapping[str, list[object]]
 QUESTIONS = [f"is the cat {i} fine?" for i in range(200)]
 SST5 = {
@@ -147,6 +151,8 @@ def test_a_column_that_is_not_there(library: Library) -> None:
         (DatasetsError("An error occurred"), "An error occurred"),
         (ValueError('Unknown split "validation"'), 'Unknown split "validation"'),
         (TimeoutError(), "TimeoutError"),
+        (HTTPError("[Errno 111] Connection refused"), "[Errno 111] Connection refused"),
+        (HTTPError(""), "HTTPError"),
     ],
 )
 def test_a_hub_that_is_out_of_reach(library: Library, error: Exception, reason: str) -> None:
@@ -162,7 +168,14 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(UserError) as caught:
         read_corpus("hub")
-    assert str(caught.value) == ('--data hub: the package datasets is not installed; pip install "minbert-search[hub]"')
+    assert str(caught.value) == (
+        f'--data hub: the package datasets is not installed; {sys.executable} -m pip install "{LIBRARY}"'
+    )
+
+
+def test_what_is_to_be_installed_is_the_extra() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert extras["hub"] == [LIBRARY]
 
 
 def test_every_task_of_the_course_has_a_dataset() -> None:
