@@ -2,7 +2,7 @@
 
 Splits: `train` and `dev` are the search's; `test` has labels and is for the evaluation of a winner alone; `unlabelled`
 has none and is there only to predict. Where there is no file of dev or of test, it is cut off train by a hash of each
-example's id, and `train` is the rest: whoever reads one can't see the other.
+example's id, and `train` is the rest: whoever holds one can't see the other.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -68,6 +68,14 @@ class Corpus:
 
     def size(self, split: Split) -> dict[str, int]:
         return {task.name: len(self.examples[task.name][split]) for task in self.tasks}
+
+    def only(self, splits: Iterable[Split]) -> Corpus:
+        """The same without the examples of other splits: what `read_corpus` makes of `splits` alone, but that rows
+        which were left out of other splits' files stay counted."""
+        kept = tuple(splits)
+        return replace(
+            self, examples={task: {split: of[split] for split in kept} for task, of in self.examples.items()}
+        )
 
     def fingerprint(self) -> str:
         """A hash of the tasks and of every id, sentence and label, in order: equal for equal data, wherever it lies."""

@@ -221,6 +221,53 @@ def test_a_run_finds_them_again(tasks_file: Path, tmp_path: Path) -> None:
         found_again(run, run.info())
 
 
+REST = """test = "test.csv"
+unlabelled = "new.csv"
+"""
+TEST_ROWS = "text,verdict\nthe good film,good\n"
+BROKEN = {
+    "no test": (REST, {"new.csv": "text\na film\n"}, "test.csv: no such file; task 'mood' needs it"),
+    "a label of test": (
+        REST,
+        {"test.csv": f"{TEST_ROWS}a film,fine\n", "new.csv": "text\na film\n"},
+        "test.csv:3: verdict is 'fine'; allowed are 'bad', 'good' (--skip-bad-rows leaves such rows out)",
+    ),
+    "a column of the unlabelled": (
+        REST,
+        {"test.csv": TEST_ROWS, "new.csv": "title\na film\n"},
+        "new.csv:1: no column 'text' (comma-separated columns found: 'title')",
+    ),
+    "an empty test": ("test_share = 1e-6\n", {}, "rows.csv: too few rows to cut a test and dev part from it"),
+}
+
+
+@pytest.mark.parametrize(("keys", "files", "message"), BROKEN.values(), ids=BROKEN)
+def test_what_only_a_refit_reads_is_checked_when_the_search_begins(
+    tasks_file: Path, tmp_path: Path, keys: str, files: dict[str, str], message: str
+) -> None:
+    tasks_file.write_text(TASKS.replace('train = "rows.csv"\n', f'train = "rows.csv"\n{keys}', 1))
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with refused(f"{tmp_path}/{message}"):
+        given(Flags(tasks=tasks_file, encoder="demo"))
+
+
+def test_a_search_holds_nothing_that_only_a_refit_reads(tasks_file: Path, tmp_path: Path) -> None:
+    tasks_file.write_text(TASKS.replace('train = "rows.csv"\n', f'train = "rows.csv"\n{REST}', 1))
+    (tmp_path / "new.csv").write_text("text\na film\n")
+    (tmp_path / "test.csv").write_text(TEST_ROWS)
+    flags = Flags(tasks=tasks_file, encoder="demo", skip_bad_rows=True)
+    whole = given(flags)
+    assert all(splits.keys() == {"train", "dev"} for splits in whole.corpus.examples.values())
+    (tmp_path / "test.csv").write_text(f"{TEST_ROWS}a film,fine\n")
+    skipping = given(flags)
+    assert skipping.corpus.fingerprint() == whole.corpus.fingerprint()
+    info = describe_run(flags, skipping, skipping.read_encoder(), Shares(concurrent=1, threads=1, cpus=1, gpus=0))
+    assert info.skipped_rows == {"test.csv": 1}, "so a refit, too, leaves it out"
+    again, _ = found_again(create_run(tmp_path / "runs", "own", info, whole.space.source), info)
+    assert again.corpus.examples == whole.corpus.examples
+
+
 def said(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     with pytest.raises(SystemExit) as exit_:
         main(list(argv))
