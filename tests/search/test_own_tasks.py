@@ -311,7 +311,22 @@ def test_so_many_tokens_are_not_read(capsys: pytest.CaptureFixture[str], asked: 
 
 
 def test_a_dry_run_of_them(capsys: pytest.CaptureFixture[str], tasks_file: Path) -> None:
-    assert main(["--tasks", str(tasks_file), "--encoder", "demo", "--dry-run", "3"]) == 0
-    shown = capsys.readouterr().out
-    assert "1. point sentence-bert" in shown
-    assert "mood" in shown
+    tasks_file.write_text(TASKS.replace('train = "rows.csv"\n', 'train = "rows.csv"\ndev = "dev.csv"\n', 1))
+    folder = tasks_file.parent
+    (folder / "dev.csv").write_text(f"{TEST_ROWS}a film,fine\nthe bad film 1,bad\n")
+    flags = ("--tasks", str(tasks_file), "--encoder", "demo", "--skip-bad-rows", "--dry-run", "3")
+    trained = given(Flags(tasks=tasks_file, encoder="demo", skip_bad_rows=True)).problem.train_size
+    assert main(list(flags)) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[:9] == [
+        "space    spaces/full.py, 10 points to try first",
+        "left out point cross-encoder: with these tasks the same as cross-and-bi-encoder",
+        f"tasks    {tasks_file}: mood (binary, Matthews correlation), kinds (pairs, classes, macro F1)",
+        f"data     {folder} (mood {trained['mood']}, kinds {trained['kinds']} training examples)",
+        f"skipped  1 rows of dev.csv, the first: {folder}/dev.csv:3: verdict is 'fine'; allowed are 'bad', 'good'",
+        "in both  mood: 1 of 2 dev rows stand in train (1 exact), 1 with the same label",
+        "encoder  demo (4 layers, 96 wide)",
+        "Fields at their default are left out.",
+        "1. point sentence-bert",
+    ]
+    assert any(line.startswith("   mood ") for line in shown)
