@@ -197,6 +197,9 @@ def source_of(values: Mapping[str, Any]) -> Source:
         dev_share=_share(values, "dev", files, optional),
         test_share=_share(values, "test", files, optional),
     )
+    if source.dev_share + source.test_share >= 1:
+        what = f"test_share is {source.test_share} and dev_share is {source.dev_share}, which leaves nothing to train on"
+        raise TaskError("test_share", f"{what}; allowed are shares that make less than 1 together")
     _check_formats(source)
     _check_files(source)
     if source.id_column is not None and source.id_column in (*task.sentence_columns, task.label_column):

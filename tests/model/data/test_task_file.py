@@ -219,6 +219,11 @@ BROKEN = {
         TABLE + 'test_share = "10%"\n',
         ":13: test_share is '10%'; allowed is a number above 0, up to 0.5",
     ),
+    "shares of all together": (
+        REVIEWS.replace("dev_share = 0.25", "dev_share = 0.5\ntest_share = 0.5"),
+        ":9: test_share is 0.5 and dev_share is 0.5, which leaves nothing to train on; allowed are shares that make "
+        "less than 1 together",
+    ),
     "optional train": (
         TABLE + 'optional = ["train"]\n',
         ":13: optional names 'train'; allowed are files that are named: dev",
