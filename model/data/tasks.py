@@ -6,7 +6,6 @@ trained model's weights.
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -49,6 +48,8 @@ DEFAULT_SHARE = 0.1
 """Of train that is cut off as dev or as test where there is no file of it."""
 MOST_SHARE = 0.5
 MOST_CLASSES = 1000
+MOST_LABEL = 1_000_000
+"""Far from where the squares and products of float32 end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +199,7 @@ def source_of(values: Mapping[str, Any]) -> Source:
         test_share=_share(values, "test", files, optional),
     )
     if source.dev_share + source.test_share >= 1:
-        what = f"test_share is {source.test_share} and dev_share is {source.dev_share}, which leaves nothing to train on"
+        what = f"test_share is {source.test_share} and dev_share {source.dev_share}, which leaves nothing to train on"
         raise TaskError("test_share", f"{what}; allowed are shares that make less than 1 together")
     _check_formats(source)
     _check_files(source)
@@ -295,12 +296,13 @@ def _label_names(values: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _range_of(values: Mapping[str, Any]) -> Number:
-    found = needed(values, "range", "two numbers, the lowest label and the highest one")
+    allowed = f"two numbers from -{MOST_LABEL} to {MOST_LABEL}, the lowest label and the highest one"
+    found = needed(values, "range", allowed)
     numbers = isinstance(found, list | tuple) and all(
-        isinstance(end, int | float) and not isinstance(end, bool) and math.isfinite(end) for end in found
+        isinstance(end, int | float) and not isinstance(end, bool) and -MOST_LABEL <= end <= MOST_LABEL for end in found
     )
     if not numbers or len(found) != 2 or not found[0] < found[1]:
-        raise TaskError("range", f"range is {found!r}; allowed are two numbers, the lowest label and the highest one")
+        raise TaskError("range", f"range is {found!r}; allowed are {allowed}")
     return Number(low=float(found[0]), high=float(found[1]))
 
 
