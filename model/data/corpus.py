@@ -15,16 +15,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from model.data import demo
 from model.data.folder import Folder
 from model.data.hub import Hub
 from model.data.rows import BadRow, Cells
-from model.data.tasks import CS224N_SOURCES, Binary, Classes, FileKey, Number, Source, Task
+from model.data.tasks import CS224N_SOURCES, Binary, Classes, Number, Source, Split, Task
 from model.errors import UserError
 
-Split = Literal["train", "dev", "test", "unlabelled"]
 NAMED = ("demo", "hub")
 """Data that is no folder, with tasks of its own, those of CS224N."""
 SKIPPED_SHOWN = 3
@@ -91,19 +90,19 @@ class Corpus:
 class Store(Protocol):
     """Where the examples of tasks lie."""
 
-    def has(self, source: Source, key: FileKey) -> bool:
+    def has(self, source: Source, key: Split) -> bool:
         """Whether there are such rows."""
         ...
 
-    def name(self, source: Source, key: FileKey) -> str:
+    def name(self, source: Source, key: Split) -> str:
         """What these rows are called, in short."""
         ...
 
-    def place(self, source: Source, key: FileKey) -> str:
+    def place(self, source: Source, key: Split) -> str:
         """Where they lie, in messages."""
         ...
 
-    def rows(self, source: Source, key: FileKey, columns: Sequence[str]) -> Iterator[tuple[int, Cells | BadRow]]:
+    def rows(self, source: Source, key: Split, columns: Sequence[str]) -> Iterator[tuple[int, Cells | BadRow]]:
         """All of them, one at least: the line each stands in, and its cells in `columns`, or what is wrong with them.
         Raises UserError where they can't be had."""
         ...
@@ -185,7 +184,7 @@ class _Reader:
             raise UserError(f"{self._store.place(source, 'train')}: too few rows to cut a {parts} part from it")
         return examples
 
-    def _checked(self, source: Source, key: FileKey) -> list[Example]:
+    def _checked(self, source: Source, key: Split) -> list[Example]:
         place, labelled = self._store.place(source, key), key != "unlabelled"
         examples: list[Example] = []
         lines: dict[str, int] = {}

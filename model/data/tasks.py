@@ -28,7 +28,8 @@ from model.data.tables import (
 Metric = Literal["accuracy", "macro_f1", "matthews", "pearson", "spearman"]
 LabelKind = Literal["classes", "binary", "number"]
 Format = Literal["csv", "tsv", "jsonl"]
-FileKey = Literal["train", "dev", "test", "unlabelled"]
+Split = Literal["train", "dev", "test", "unlabelled"]
+"""Of a task's examples (`model.data.corpus`), and the key of the file that it lies in."""
 
 METRICS: dict[LabelKind, tuple[Metric, ...]] = {
     "classes": ("accuracy", "macro_f1", "matthews"),
@@ -145,7 +146,7 @@ class Source:
     """None: the share `test_share` is cut off train."""
     unlabelled: str | None = None
     """Only to predict; None: nothing."""
-    optional: tuple[FileKey, ...] = ()
+    optional: tuple[Split, ...] = ()
     """Files that count as not named where they are not there."""
     format: Format | None = None
     """Of all files; None: by the end of each one's name."""
@@ -154,14 +155,14 @@ class Source:
     dev_share: float = DEFAULT_SHARE
     test_share: float = DEFAULT_SHARE
 
-    def file(self, key: FileKey) -> str | None:
+    def file(self, key: Split) -> str | None:
         return {"train": self.train, "dev": self.dev, "test": self.test, "unlabelled": self.unlabelled}[key]
 
     def to_dict(self) -> dict[str, Any]:
         """What `source_of` makes the same source of: plain values."""
-        values: dict[str, Any] = {key: self.file(key) for key in get_args(FileKey)}
+        values: dict[str, Any] = {key: self.file(key) for key in get_args(Split)}
         values |= {"optional": list(self.optional) or None, "format": self.format, "id": self.id_column}
-        shares: dict[FileKey, float] = {"dev": self.dev_share, "test": self.test_share}
+        shares: dict[Split, float] = {"dev": self.dev_share, "test": self.test_share}
         for key, share in shares.items():
             if self.file(key) is None or key in self.optional:
                 values[f"{key}_share"] = share
@@ -169,7 +170,7 @@ class Source:
 
 
 _TASK_KEYS = ("name", "sentences", "label", "label_kind", "classes", "labels", "range", "metric")
-_SOURCE_KEYS = (*get_args(FileKey), "optional", "format", "id", "dev_share", "test_share")
+_SOURCE_KEYS = (*get_args(Split), "optional", "format", "id", "dev_share", "test_share")
 
 
 def task_of(values: Mapping[str, Any]) -> Task:
@@ -183,7 +184,7 @@ def source_of(values: Mapping[str, Any]) -> Source:
     check_keys(values, (*_TASK_KEYS, *_SOURCE_KEYS))
     task = _task_of(values)
     text(values, "train")
-    files = {key: optional_text(values, key) for key in get_args(FileKey)}
+    files = {key: optional_text(values, key) for key in get_args(Split)}
     optional = texts(values, "optional") if "optional" in values else ()
     allowed = [key for key in ("dev", "test", "unlabelled") if files[key] is not None]
     for key in optional:
@@ -208,7 +209,7 @@ def source_of(values: Mapping[str, Any]) -> Source:
     return source
 
 
-def format_of(source: Source, key: FileKey) -> Format:
+def format_of(source: Source, key: Split) -> Format:
     """What a file of the source is written in."""
     file = source.file(key)
     assert file is not None, "it is asked for a file"
@@ -322,7 +323,7 @@ def _share(
 
 
 def _check_formats(source: Source) -> None:
-    for key in get_args(FileKey):
+    for key in get_args(Split):
         file = source.file(key)
         if file is not None and source.format is None:
             ending = Path(file).suffix.lower().removeprefix(".")
@@ -333,7 +334,7 @@ def _check_formats(source: Source) -> None:
 
 def _check_files(source: Source) -> None:
     """What is trained on can't judge."""
-    named = [(key, file) for key in get_args(FileKey) if (file := source.file(key)) is not None]
+    named = [(key, file) for key in get_args(Split) if (file := source.file(key)) is not None]
     for place, (key, file) in enumerate(named):
         for other, same in named[:place]:
             if Path(same) == Path(file):
