@@ -69,6 +69,14 @@ def test_a_space_of_any_tasks(path: Path, tasks: tuple[Task, ...]) -> None:
 
 
 @pytest.mark.parametrize("tasks", SETS.values(), ids=SETS)
+def test_the_smallest_space_draws_nothing_without_effect(tasks: tuple[Task, ...]) -> None:
+    problem = problem_of(tasks)
+    space = load_space(Path("spaces/smoke.py"), problem)
+    pairs = {"pair_encoding"} if any(task.is_pair for task in tasks) else set()
+    assert set(check_space(space, problem)) == set(space.points["frozen"]) == {"frozen", "learning_rate", *pairs}
+
+
+@pytest.mark.parametrize("tasks", SETS.values(), ids=SETS)
 def test_the_full_space_has_the_papers_points_for_any_tasks(tasks: tuple[Task, ...]) -> None:
     space = load_space(FULL, problem_of(tasks))
     assert sorted([*space.points, *space.left_out]) == sorted(full.POINTS_BY_KIND)
