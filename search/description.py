@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -13,7 +13,7 @@ from rich.console import Console
 from model.data.contamination import describe
 from model.data.corpus import NAMED, Corpus
 from model.data.scores import constant_score
-from model.data.tasks import METRIC_NAMES
+from model.data.tasks import METRIC_NAMES, Source
 from model.problem import Problem
 from search.budget import Budget
 from search.flags import Flags
@@ -49,7 +49,7 @@ def describe_run(flags: Flags, inputs: Inputs, encoder: Encoder, shares: Shares)
         max_tokens=inputs.max_tokens,
         pretrain_epochs=flags.pretrain_epochs,
         pretrained_from=None,
-        tasks_file=None if flags.tasks is None else str(flags.tasks.resolve()),
+        tasks_file=_tasks_file(flags),
         sources=inputs.sources,
         dev_size=corpus.size("dev"),
         chance=chance(corpus),
@@ -106,38 +106,77 @@ def default_epoch_examples(problem: Problem) -> int:
 
 def announce(path: Path, info: RunInfo, inputs: Inputs, machine: Machine, shares: Shares, console: Console) -> None:
     """Says what was taken where the flags left it open."""
-    sizes = ", ".join(f"{task} {train}" for task, train in inputs.problem.train_size.items())
-    shape = f"{inputs.problem.num_layers} layers, {inputs.problem.hidden_size} wide"
-    first = f", first pre-trained further, epochs: {info.pretrain_epochs}" if info.pretrain_epochs else ""
-    skipped = [
-        ("skipped", f"{one.count} rows of {file}, the first: {one.messages[0]}")
-        for file, one in inputs.corpus.skipped.items()
-    ]
-    for what, value in (
+    lines = (
         ("run", path),
-        ("space", f"{info.space}, {len(inputs.space.points)} points to try first"),
-        *(("left out", f"point {name}: {why}") for name, why in inputs.space.left_out.items()),
-        *((("tasks", f"{info.tasks_file}: {_task_words(info)}"),) if info.tasks_file else ()),
-        ("data", f"{info.data} ({sizes} training examples)"),
-        *skipped,
-        *(("in both", line) for line in describe(inputs.leaks, "dev")),
-        ("encoder", f"{info.encoder} ({shape}){first}"),
+        *_given(
+            inputs,
+            space=info.space,
+            tasks_file=info.tasks_file,
+            data=info.data,
+            encoder=info.encoder,
+            pretrain_epochs=info.pretrain_epochs,
+        ),
         ("trials", budget_words(info)),
         ("search", info.search),
         *((("for", ", ".join(info.objectives)),) if len(info.objectives) > 1 else ()),
         ("machine", f"{machine}: {shares}"),
         ("computes", "in " + (info.computes_in if info.computes_in != "auto" else "what each node is fastest in")),
         ("watch", watch_command(path.parent)),
-    ):
+    )
+    _say(lines, console)
+
+
+def announce_inputs(flags: Flags, inputs: Inputs, console: Console) -> None:
+    """Of the same what is known before there is a run."""
+    lines = _given(
+        inputs,
+        space=str(inputs.space.path),
+        tasks_file=_tasks_file(flags),
+        data=lasting_name(inputs.corpus.name, NAMED),
+        encoder=lasting_name(inputs.encoder_name, ("demo",)),
+        pretrain_epochs=flags.pretrain_epochs,
+    )
+    _say(lines, console)
+
+
+def _given(
+    inputs: Inputs, *, space: str, tasks_file: str | None, data: str, encoder: str, pretrain_epochs: int
+) -> list[tuple[str, str]]:
+    """What was found in the inputs, which are called by these names, and what each line is about."""
+    sizes = ", ".join(f"{task} {train}" for task, train in inputs.problem.train_size.items())
+    shape = f"{inputs.problem.num_layers} layers, {inputs.problem.hidden_size} wide"
+    first = f", first pre-trained further, epochs: {pretrain_epochs}" if pretrain_epochs else ""
+    points = len(inputs.space.points)
+    skipped = [
+        ("skipped", f"{one.count} rows of {file}, the first: {one.messages[0]}")
+        for file, one in inputs.corpus.skipped.items()
+    ]
+    return [
+        ("space", f"{space}, {points} {'point' if points == 1 else 'points'} to try first"),
+        *(("left out", f"point {name}: {why}") for name, why in inputs.space.left_out.items()),
+        *((("tasks", f"{tasks_file}: {_task_words(inputs.sources)}"),) if tasks_file else ()),
+        ("data", f"{data} ({sizes} training examples)"),
+        *skipped,
+        *(("in both", line) for line in describe(inputs.leaks, "dev")),
+        ("encoder", f"{encoder} ({shape}){first}"),
+    ]
+
+
+def _say(lines: Iterable[tuple[str, object]], console: Console) -> None:
+    for what, value in lines:
         console.print(f"{what:8} {value}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _task_words(info: RunInfo) -> str:
+def _task_words(sources: Sequence[Source]) -> str:
     """What the tasks are, and what judges them."""
-    tasks = [source.task for source in info.sources]
+    tasks = [source.task for source in sources]
     return ", ".join(
         f"{task.name} ({'pairs, ' if task.is_pair else ''}{task.kind}, {METRIC_NAMES[task.metric]})" for task in tasks
     )
+
+
+def _tasks_file(flags: Flags) -> str | None:
+    return None if flags.tasks is None else str(flags.tasks.resolve())
 
 
 def budget_words(info: RunInfo) -> str:

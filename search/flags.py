@@ -104,7 +104,7 @@ class Flags:
     """Disk, on each node, for what frozen layers put out (in ~/.cache/minbert-search): that is computed once for all
     trials and runs. 0: it is computed anew in every step."""
     dry_run: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: no dry run)")] = None
-    """Print N configurations, the POINTS, then random draws, and train none."""
+    """Print what was found in the inputs and N configurations, the POINTS, then random draws, and train none."""
 
 
 _MAY_CHANGE = ("resume", "trials", "budget", "concurrent", "trials_per_gpu", "address", "cache_gb", "runs_dir")

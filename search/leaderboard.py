@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +17,8 @@ _WIDTH_FOR_SOURCES = 105
 """Below it, a table leaves out how many parameters a trial trains, and who proposed it."""
 _WIDTH_FOR_NAMES = 80
 """Below it, a table has the first letters of the tasks' names only."""
+_LEAST_LETTERS = 5
+"""Of each, and more where these don't tell the tasks apart."""
 
 
 def make_console() -> Console:
@@ -45,13 +48,20 @@ def leaderboard_table(
 def trial_table(title: str, tasks: Sequence[str], width: int) -> Table:
     """A table for trials, without rows."""
     table = Table(title=title, title_justify="left")
-    heads = [task if width >= _WIDTH_FOR_NAMES else task[:5] for task in tasks]
-    for column in ("trial", "overall", *heads, "epoch", "state"):
+    for column in ("trial", "overall", *_heads(tasks, width), "epoch", "state"):
         table.add_column(column, justify="left" if column in ("trial", "state") else "right", no_wrap=True)
     if width >= _WIDTH_FOR_SOURCES:
         table.add_column("trained", justify="right", no_wrap=True)
         table.add_column("proposed by")  # the one column that gives way where room is short
     return table
+
+
+def _heads(tasks: Sequence[str], width: int) -> list[str]:
+    """The tasks' names, where there is no room for them as many letters as tell them apart."""
+    if width >= _WIDTH_FOR_NAMES:
+        return list(tasks)
+    letters = next(n for n in count(_LEAST_LETTERS) if len({task[:n] for task in tasks}) == len(tasks))
+    return [task[:letters] for task in tasks]
 
 
 def add_trial(table: Table, record: TrialRecord, tasks: Sequence[str], epoch: str, style: str | None) -> None:

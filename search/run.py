@@ -14,7 +14,7 @@ from rich.console import Console
 
 from model.errors import UserError, reported
 from search.commands import own_name
-from search.description import announce, computes_in, describe_run, differences, nothing_left
+from search.description import announce, announce_inputs, computes_in, describe_run, differences, nothing_left
 from search.disk import check_room, room_for_states
 from search.dry_run import dry_run
 from search.flags import Flags, check_flags
@@ -63,6 +63,7 @@ def start(flags: Flags, console: Console, begun: float) -> int:
     """A new run, from flags to its end: read and check everything, then search."""
     inputs = given(flags)
     if flags.dry_run is not None:
+        announce_inputs(flags, inputs, console)
         dry_run(inputs.space, inputs.problem, flags.dry_run, flags.seed, console)
         return 0
     encoder = inputs.read_encoder()

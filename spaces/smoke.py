@@ -1,4 +1,4 @@
-"""A space of three parameters, for a search that only has to run; and the shortest one to begin your own from."""
+"""A space of three parameters at most, for a search that only has to run; the shortest one to begin your own from."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from model.problem import Problem, losses_for
 def space(trial: optuna.Trial, problem: Problem) -> TrialConfig:
     """One configuration."""
     frozen = trial.suggest_categorical("frozen", [True, False])
-    pairs: Any = trial.suggest_categorical("pair_encoding", ["cross", "bi"])
+    pairs: Any = trial.suggest_categorical("pair_encoding", ["cross", "bi"]) if has_pairs(problem) else None
     rate = trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
     return TrialConfig(
         encoder=EncoderConfig(freeze_depth=problem.num_layers if frozen else 0),
@@ -23,4 +23,12 @@ def space(trial: optuna.Trial, problem: Problem) -> TrialConfig:
     )
 
 
-POINTS = {"frozen": {"frozen": True, "pair_encoding": "bi", "learning_rate": 1e-3}}
+def points(problem: Problem) -> dict[str, dict[str, Any]]:
+    """What is tried first."""
+    pairs = {"pair_encoding": "bi"} if has_pairs(problem) else {}
+    return {"frozen": {"frozen": True, **pairs, "learning_rate": 1e-3}}
+
+
+def has_pairs(problem: Problem) -> bool:
+    """Whether it changes anything how pairs meet the encoder."""
+    return any(task.is_pair for task in problem.tasks)

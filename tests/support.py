@@ -16,7 +16,7 @@ from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 
 from model.config import EncoderConfig, HeadConfig, OptimizationConfig, TaskConfig, TrialConfig
 from model.data.corpus import Corpus, Example, Split, part_of
-from model.data.tasks import CS224N, CS224N_SOURCES, FileKey, Source
+from model.data.tasks import CS224N, CS224N_SOURCES, Source
 from model.errors import UserError
 from model.network.bert import Bert
 from model.network.packing import Packing
@@ -103,7 +103,7 @@ def write_corpus(folder: Path, corpus: Corpus) -> None:
         _write_split(folder, source, "unlabelled", corpus, "test")
 
 
-def _write_split(folder: Path, source: Source, key: FileKey, corpus: Corpus, split: Split) -> None:
+def _write_split(folder: Path, source: Source, key: Split, corpus: Corpus, split: Split) -> None:
     name, task, labelled = source.file(key), source.task, key != "unlabelled"
     assert name is not None
     with (folder / name).open("w", newline="", encoding="utf-8") as file:

@@ -133,7 +133,7 @@ def test_its_dry_run_prints_what_is_shown(
     Path("my_space.py").write_text(block(OWN_SPACE, "from model.config"))
     ((_, arguments),) = [shown for shown in commands(OWN_SPACE) if "--dry-run" in shown[1]]
     assert run.main(arguments) == 0
-    assert capsys.readouterr().out == block(OWN_SPACE, "Fields at their default")
+    assert capsys.readouterr().out == block(OWN_SPACE, "space    ")
 
 
 # Your own tasks ------------------------------------------------------------------------------------------------------
@@ -153,17 +153,34 @@ def test_every_key_of_a_task_is_documented() -> None:
         assert f"`{key}" in text, key
 
 
+def write_tickets() -> None:
+    """The page's first task with rows like those that it shows, in the working directory."""
+    header, *rows = csv.reader(block(OWN_TASKS, "subject,queue").splitlines())
+    with Path("tickets.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([header, *([f"{text} {i}", label] for i in range(60) for text, label in rows)])
+    Path("my_tasks.toml").write_text(block(OWN_TASKS, "[[task]]").split("\n\n")[0])
+
+
+def test_their_dry_run_prints_what_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All but where the files lie, and how many rows they have."""
+    monkeypatch.chdir(tmp_path)
+    write_tickets()
+    ((_, arguments),) = [shown for shown in commands(OWN_TASKS) if "--dry-run" in shown[1]]
+    assert run.main(arguments) == 0
+    said = capsys.readouterr().out.replace(str(ROOT / "spaces"), "spaces").replace(str(tmp_path), "/home/me")
+    shown = block(OWN_TASKS, "space    ").removesuffix("...\n")
+    assert re.sub(r"tickets \d+", "tickets 213", said).startswith(shown)
+
+
 @pytest.mark.slow
 def test_the_way_from_files_to_predictions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every command of the page in its order, on rows like those that it shows."""
     monkeypatch.chdir(tmp_path)
-    header, *rows = csv.reader(block(OWN_TASKS, "subject,queue").splitlines())
-    with Path("tickets.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([header, *([f"{text} {i}", label] for i in range(60) for text, label in rows)])
-    first_task = block(OWN_TASKS, "[[task]]").split("\n\n")[0]
-    Path("my_tasks.toml").write_text(first_task)
+    write_tickets()
     Path("new.csv").write_text(block(OWN_TASKS, "subject\n"))
     shown = commands(OWN_TASKS)
     assert shown.pop() == ("search.run", ["--tasks", "my_tasks.toml", "--budget", "2h", "--run", "mine"])

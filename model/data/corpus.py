@@ -2,7 +2,7 @@
 
 Splits: `train` and `dev` are the search's; `test` has labels and is for the evaluation of a winner alone; `unlabelled`
 has none and is there only to predict. Where there is no file of dev or of test, it is cut off train by a hash of each
-example's id, and `train` is the rest: whoever reads one can't see the other.
+example's id, and `train` is the rest: whoever holds one can't see the other.
 """
 
 from __future__ import annotations
@@ -13,18 +13,17 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from model.data import demo
 from model.data.folder import Folder
 from model.data.hub import Hub
 from model.data.rows import BadRow, Cells
-from model.data.tasks import CS224N_SOURCES, Binary, Classes, FileKey, Number, Source, Task
+from model.data.tasks import CS224N_SOURCES, Binary, Classes, Number, Source, Split, Task
 from model.errors import UserError
 
-Split = Literal["train", "dev", "test", "unlabelled"]
 NAMED = ("demo", "hub")
 """Data that is no folder, with tasks of its own, those of CS224N."""
 SKIPPED_SHOWN = 3
@@ -69,6 +68,14 @@ class Corpus:
     def size(self, split: Split) -> dict[str, int]:
         return {task.name: len(self.examples[task.name][split]) for task in self.tasks}
 
+    def only(self, splits: Iterable[Split]) -> Corpus:
+        """The same without the examples of other splits: what `read_corpus` makes of `splits` alone, but that rows
+        which were left out of other splits' files stay counted."""
+        kept = tuple(splits)
+        return replace(
+            self, examples={task: {split: of[split] for split in kept} for task, of in self.examples.items()}
+        )
+
     def fingerprint(self) -> str:
         """A hash of the tasks and of every id, sentence and label, in order: equal for equal data, wherever it lies."""
         digest = hashlib.sha256()
@@ -83,19 +90,19 @@ class Corpus:
 class Store(Protocol):
     """Where the examples of tasks lie."""
 
-    def has(self, source: Source, key: FileKey) -> bool:
+    def has(self, source: Source, key: Split) -> bool:
         """Whether there are such rows."""
         ...
 
-    def name(self, source: Source, key: FileKey) -> str:
+    def name(self, source: Source, key: Split) -> str:
         """What these rows are called, in short."""
         ...
 
-    def place(self, source: Source, key: FileKey) -> str:
+    def place(self, source: Source, key: Split) -> str:
         """Where they lie, in messages."""
         ...
 
-    def rows(self, source: Source, key: FileKey, columns: Sequence[str]) -> Iterator[tuple[int, Cells | BadRow]]:
+    def rows(self, source: Source, key: Split, columns: Sequence[str]) -> Iterator[tuple[int, Cells | BadRow]]:
         """All of them, one at least: the line each stands in, and its cells in `columns`, or what is wrong with them.
         Raises UserError where they can't be had."""
         ...
@@ -177,7 +184,7 @@ class _Reader:
             raise UserError(f"{self._store.place(source, 'train')}: too few rows to cut a {parts} part from it")
         return examples
 
-    def _checked(self, source: Source, key: FileKey) -> list[Example]:
+    def _checked(self, source: Source, key: Split) -> list[Example]:
         place, labelled = self._store.place(source, key), key != "unlabelled"
         examples: list[Example] = []
         lines: dict[str, int] = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from model.data.delimited import read_text
 from model.data.rows import BadRow, Cells, read_rows
-from model.data.tasks import CS224N_SOURCES, FileKey, Source, format_of
+from model.data.tasks import CS224N_SOURCES, Source, Split, format_of
 from model.errors import UserError
 
 
@@ -22,7 +22,7 @@ class Folder:
             wanted = of_course if tuple(sources) == CS224N_SOURCES else "the folder that the tasks' files lie in"
             raise UserError(f"--data {data}: no such folder; give {wanted}")
 
-    def has(self, source: Source, key: FileKey) -> bool:
+    def has(self, source: Source, key: Split) -> bool:
         """Whether there is a file: for an optional one this is seen here, any other one has to be there."""
         file = source.file(key)
         if file is None or key not in source.optional:
@@ -30,15 +30,15 @@ class Folder:
         # A link to nowhere is a file that can't be read, not one that was never there.
         return os.path.lexists(self._path / file)
 
-    def name(self, source: Source, key: FileKey) -> str:
+    def name(self, source: Source, key: Split) -> str:
         file = source.file(key)
         assert file is not None, "it is asked for where there is one"
         return file
 
-    def place(self, source: Source, key: FileKey) -> str:
+    def place(self, source: Source, key: Split) -> str:
         return str(self._path / self.name(source, key))
 
-    def rows(self, source: Source, key: FileKey, columns: Sequence[str]) -> Iterator[tuple[int, Cells | BadRow]]:
+    def rows(self, source: Source, key: Split, columns: Sequence[str]) -> Iterator[tuple[int, Cells | BadRow]]:
         path, file_format = self._path / self.name(source, key), format_of(source, key)
         text = read_text(path, needed=f"task {source.task.name!r} needs it")
         empty = True

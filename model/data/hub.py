@@ -18,7 +18,7 @@ from typing import Any
 from huggingface_hub.errors import HTTPError  # pyright: ignore[reportPrivateImportUsage]
 
 from model.data.rows import BadRow, Cells, checked
-from model.data.tasks import FileKey, Source
+from model.data.tasks import Source, Split
 from model.errors import UserError
 
 LIBRARY = "datasets>=4.0"
@@ -34,7 +34,7 @@ class HubDataset:
     """Of a repository that holds several; None: it holds one."""
     columns: Mapping[str, str]
     """What the columns are called there, by what the task calls them."""
-    splits: Mapping[FileKey, str]
+    splits: Mapping[Split, str]
     """Those that have labels, by what they are for."""
 
     def __str__(self) -> str:
@@ -75,16 +75,16 @@ class Hub:
                 f'--data hub: the package datasets is not installed; {sys.executable} -m pip install "{LIBRARY}"'
             ) from None
 
-    def has(self, source: Source, key: FileKey) -> bool:
+    def has(self, source: Source, key: Split) -> bool:
         return key in DATASETS[source.task.name].splits
 
-    def name(self, source: Source, key: FileKey) -> str:
+    def name(self, source: Source, key: Split) -> str:
         dataset = DATASETS[source.task.name]
         return f"{dataset} {dataset.splits[key]}"
 
     place = name
 
-    def rows(self, source: Source, key: FileKey, columns: Sequence[str]) -> Iterator[tuple[int, Cells | BadRow]]:
+    def rows(self, source: Source, key: Split, columns: Sequence[str]) -> Iterator[tuple[int, Cells | BadRow]]:
         dataset, place = DATASETS[source.task.name], self.name(source, key)
         theirs = {column: dataset.columns[column] for column in columns if column != source.id_column}
         found = self._fetched(dataset, dataset.splits[key])

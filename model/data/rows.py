@@ -68,9 +68,11 @@ def _json_lines(text: str, columns: Sequence[str]) -> Iterator[tuple[int, Cells 
 def _cells(line: str, columns: Sequence[str]) -> Cells:
     try:
         values = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        why = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+    except ValueError as error:  # also of a whole number of thousands of digits
+        why = error.msg if isinstance(error, json.JSONDecodeError) else str(error).split(";")[0]
         raise BadRow(f"not JSON ({why}); allowed is an object in each line") from None
+    except RecursionError:
+        raise BadRow("not JSON (nested too deeply); allowed is an object in each line") from None
     if not isinstance(values, dict):
         raise BadRow(f"a JSON {_kind(values)}; allowed is an object in each line")
     cells = {}

@@ -47,6 +47,8 @@ def _parsed(path: Path, text: str) -> dict[str, Any]:
         found = _PLACE.search(message)
         line = found[1] if found and found[1] else len(text.splitlines())
         raise UserError(f"{path}:{line}: not TOML ({_PLACE.sub('', message)})") from None
+    except ValueError as error:  # a whole number of thousands of digits
+        raise UserError(f"{path}: not TOML ({str(error).split(';')[0]})") from None
     except RecursionError:
         raise UserError(f"{path}: not TOML (nested too deeply)") from None
 

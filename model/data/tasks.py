@@ -6,7 +6,6 @@ trained model's weights.
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +28,8 @@ from model.data.tables import (
 Metric = Literal["accuracy", "macro_f1", "matthews", "pearson", "spearman"]
 LabelKind = Literal["classes", "binary", "number"]
 Format = Literal["csv", "tsv", "jsonl"]
-FileKey = Literal["train", "dev", "test", "unlabelled"]
+Split = Literal["train", "dev", "test", "unlabelled"]
+"""Of a task's examples (`model.data.corpus`), and the key of the file that it lies in."""
 
 METRICS: dict[LabelKind, tuple[Metric, ...]] = {
     "classes": ("accuracy", "macro_f1", "matthews"),
@@ -49,6 +49,8 @@ DEFAULT_SHARE = 0.1
 """Of train that is cut off as dev or as test where there is no file of it."""
 MOST_SHARE = 0.5
 MOST_CLASSES = 1000
+MOST_LABEL = 1_000_000
+"""Far from where the squares and products of float32 end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +146,7 @@ class Source:
     """None: the share `test_share` is cut off train."""
     unlabelled: str | None = None
     """Only to predict; None: nothing."""
-    optional: tuple[FileKey, ...] = ()
+    optional: tuple[Split, ...] = ()
     """Files that count as not named where they are not there."""
     format: Format | None = None
     """Of all files; None: by the end of each one's name."""
@@ -153,14 +155,14 @@ class Source:
     dev_share: float = DEFAULT_SHARE
     test_share: float = DEFAULT_SHARE
 
-    def file(self, key: FileKey) -> str | None:
+    def file(self, key: Split) -> str | None:
         return {"train": self.train, "dev": self.dev, "test": self.test, "unlabelled": self.unlabelled}[key]
 
     def to_dict(self) -> dict[str, Any]:
         """What `source_of` makes the same source of: plain values."""
-        values: dict[str, Any] = {key: self.file(key) for key in get_args(FileKey)}
+        values: dict[str, Any] = {key: self.file(key) for key in get_args(Split)}
         values |= {"optional": list(self.optional) or None, "format": self.format, "id": self.id_column}
-        shares: dict[FileKey, float] = {"dev": self.dev_share, "test": self.test_share}
+        shares: dict[Split, float] = {"dev": self.dev_share, "test": self.test_share}
         for key, share in shares.items():
             if self.file(key) is None or key in self.optional:
                 values[f"{key}_share"] = share
@@ -168,7 +170,7 @@ class Source:
 
 
 _TASK_KEYS = ("name", "sentences", "label", "label_kind", "classes", "labels", "range", "metric")
-_SOURCE_KEYS = (*get_args(FileKey), "optional", "format", "id", "dev_share", "test_share")
+_SOURCE_KEYS = (*get_args(Split), "optional", "format", "id", "dev_share", "test_share")
 
 
 def task_of(values: Mapping[str, Any]) -> Task:
@@ -182,7 +184,7 @@ def source_of(values: Mapping[str, Any]) -> Source:
     check_keys(values, (*_TASK_KEYS, *_SOURCE_KEYS))
     task = _task_of(values)
     text(values, "train")
-    files = {key: optional_text(values, key) for key in get_args(FileKey)}
+    files = {key: optional_text(values, key) for key in get_args(Split)}
     optional = texts(values, "optional") if "optional" in values else ()
     allowed = [key for key in ("dev", "test", "unlabelled") if files[key] is not None]
     for key in optional:
@@ -197,6 +199,9 @@ def source_of(values: Mapping[str, Any]) -> Source:
         dev_share=_share(values, "dev", files, optional),
         test_share=_share(values, "test", files, optional),
     )
+    if source.dev_share + source.test_share >= 1:
+        what = f"test_share is {source.test_share} and dev_share {source.dev_share}, which leaves nothing to train on"
+        raise TaskError("test_share", f"{what}; allowed are shares that make less than 1 together")
     _check_formats(source)
     _check_files(source)
     if source.id_column is not None and source.id_column in (*task.sentence_columns, task.label_column):
@@ -204,7 +209,7 @@ def source_of(values: Mapping[str, Any]) -> Source:
     return source
 
 
-def format_of(source: Source, key: FileKey) -> Format:
+def format_of(source: Source, key: Split) -> Format:
     """What a file of the source is written in."""
     file = source.file(key)
     assert file is not None, "it is asked for a file"
@@ -292,12 +297,13 @@ def _label_names(values: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _range_of(values: Mapping[str, Any]) -> Number:
-    found = needed(values, "range", "two numbers, the lowest label and the highest one")
+    allowed = f"two numbers from -{MOST_LABEL} to {MOST_LABEL}, the lowest label and the highest one"
+    found = needed(values, "range", allowed)
     numbers = isinstance(found, list | tuple) and all(
-        isinstance(end, int | float) and not isinstance(end, bool) and math.isfinite(end) for end in found
+        isinstance(end, int | float) and not isinstance(end, bool) and -MOST_LABEL <= end <= MOST_LABEL for end in found
     )
     if not numbers or len(found) != 2 or not found[0] < found[1]:
-        raise TaskError("range", f"range is {found!r}; allowed are two numbers, the lowest label and the highest one")
+        raise TaskError("range", f"range is {found!r}; allowed are {allowed}")
     return Number(low=float(found[0]), high=float(found[1]))
 
 
@@ -317,7 +323,7 @@ def _share(
 
 
 def _check_formats(source: Source) -> None:
-    for key in get_args(FileKey):
+    for key in get_args(Split):
         file = source.file(key)
         if file is not None and source.format is None:
             ending = Path(file).suffix.lower().removeprefix(".")
@@ -328,7 +334,7 @@ def _check_formats(source: Source) -> None:
 
 def _check_files(source: Source) -> None:
     """What is trained on can't judge."""
-    named = [(key, file) for key in get_args(FileKey) if (file := source.file(key)) is not None]
+    named = [(key, file) for key in get_args(Split) if (file := source.file(key)) is not None]
     for place, (key, file) in enumerate(named):
         for other, same in named[:place]:
             if Path(same) == Path(file):

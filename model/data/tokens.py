@@ -85,16 +85,18 @@ def tokenize(corpus: Corpus, encoder: Encoder, max_tokens: int | None = None) ->
 
 
 def describe_cut(tokens: Tokens) -> list[str]:
-    """A line for every task of which some examples are longer than what is read of them, pairs as one sequence."""
+    """A line for every task of which some examples are longer than what is read of them. A pair is measured as one
+    sequence: where each of its sentences is one by itself, fewer are cut."""
     lines = []
     for task in tokens.tasks:
         splits = tokens.splits[task.name].values()
         lengths = np.concatenate([sum(sentence.lengths for sentence in split.sentences) for split in splits])
         long = int(np.sum(lengths + 1 + len(task.sentence_columns) > tokens.max_length))
         if long:
+            cut = " when read as one sequence, and are cut then" if task.is_pair else ", and are cut there"
             lines.append(
                 f"{task.name}: {long} of {len(lengths)} examples ({long / len(lengths):.1%}) are longer than "
-                f"{tokens.max_length} tokens, and are cut there"
+                f"{tokens.max_length} tokens{cut}"
             )
     return lines
 

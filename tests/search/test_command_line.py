@@ -223,8 +223,13 @@ def test_a_dry_run_prints_points_then_draws_and_never_loads_ray(tmp_path: Path) 
         "2. drawn at random",
         "3. drawn at random",
     ]
-    assert lines[0] == "Fields at their default are left out."
-    assert lines[2:8] == [
+    assert lines[:4] == [
+        f"space    {space}, 1 point to try first",
+        "data     demo (sentiment 3000, paraphrase 3000, similarity 3000 training examples)",
+        "encoder  demo (4 layers, 96 wide), first pre-trained further, epochs: 1000",
+        "Fields at their default are left out.",
+    ]
+    assert lines[5:11] == [
         "   encoder       freeze_depth 1, pooling mean",
         "   head          as by default",
         "   sentiment     as by default",

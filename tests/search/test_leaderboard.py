@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from search.leaderboard import front_table, leaderboard_table, parameter_count
+from search.leaderboard import front_table, leaderboard_table, parameter_count, trial_table
 from search.ledger import Ledger
 from search.progress import LiveTable
 from search.records import End, TrialRecord, leaderboard
@@ -55,6 +55,20 @@ def test_figures_are_never_squeezed(ranked: list[TrialRecord], width: int, heads
     row = cells(lines[5])
     assert row[:9] == ["t001", "0.5000", "0.500", "0.500", "0.500", "1", "of", "12", "completed"]
     assert bool(row[9:]) == source
+
+
+@pytest.mark.parametrize(
+    ("tasks", "heads"),
+    [
+        (["reviews_en", "reviews_de"], ["reviews_e", "reviews_d"]),
+        (["mood", "moods", "moodswings"], ["mood", "moods", "moodsw"]),
+        (["a", "bc"], ["a", "bc"]),
+    ],
+)
+def test_heads_are_shortened_as_far_as_they_tell_tasks_apart(tasks: list[str], heads: list[str]) -> None:
+    narrow, wide = ([column.header for column in trial_table("Trials", tasks, width).columns] for width in (79, 80))
+    assert narrow == ["trial", "overall", *heads, "epoch", "state"]
+    assert wide == ["trial", "overall", *tasks, "epoch", "state"]
 
 
 @pytest.mark.parametrize("width", [80, 105])

@@ -69,6 +69,14 @@ def test_a_space_of_any_tasks(path: Path, tasks: tuple[Task, ...]) -> None:
 
 
 @pytest.mark.parametrize("tasks", SETS.values(), ids=SETS)
+def test_the_smallest_space_draws_nothing_without_effect(tasks: tuple[Task, ...]) -> None:
+    problem = problem_of(tasks)
+    space = load_space(Path("spaces/smoke.py"), problem)
+    pairs = {"pair_encoding"} if any(task.is_pair for task in tasks) else set()
+    assert set(check_space(space, problem)) == set(space.points["frozen"]) == {"frozen", "learning_rate", *pairs}
+
+
+@pytest.mark.parametrize("tasks", SETS.values(), ids=SETS)
 def test_the_full_space_has_the_papers_points_for_any_tasks(tasks: tuple[Task, ...]) -> None:
     space = load_space(FULL, problem_of(tasks))
     assert sorted([*space.points, *space.left_out]) == sorted(full.POINTS_BY_KIND)
@@ -221,6 +229,53 @@ def test_a_run_finds_them_again(tasks_file: Path, tmp_path: Path) -> None:
         found_again(run, run.info())
 
 
+REST = """test = "test.csv"
+unlabelled = "new.csv"
+"""
+TEST_ROWS = "text,verdict\nthe good film,good\n"
+BROKEN = {
+    "no test": (REST, {"new.csv": "text\na film\n"}, "test.csv: no such file; task 'mood' needs it"),
+    "a label of test": (
+        REST,
+        {"test.csv": f"{TEST_ROWS}a film,fine\n", "new.csv": "text\na film\n"},
+        "test.csv:3: verdict is 'fine'; allowed are 'bad', 'good' (--skip-bad-rows leaves such rows out)",
+    ),
+    "a column of the unlabelled": (
+        REST,
+        {"test.csv": TEST_ROWS, "new.csv": "title\na film\n"},
+        "new.csv:1: no column 'text' (comma-separated columns found: 'title')",
+    ),
+    "an empty test": ("test_share = 1e-6\n", {}, "rows.csv: too few rows to cut a test and dev part from it"),
+}
+
+
+@pytest.mark.parametrize(("keys", "files", "message"), BROKEN.values(), ids=BROKEN)
+def test_what_only_a_refit_reads_is_checked_when_the_search_begins(
+    tasks_file: Path, tmp_path: Path, keys: str, files: dict[str, str], message: str
+) -> None:
+    tasks_file.write_text(TASKS.replace('train = "rows.csv"\n', f'train = "rows.csv"\n{keys}', 1))
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with refused(f"{tmp_path}/{message}"):
+        given(Flags(tasks=tasks_file, encoder="demo"))
+
+
+def test_a_search_holds_nothing_that_only_a_refit_reads(tasks_file: Path, tmp_path: Path) -> None:
+    tasks_file.write_text(TASKS.replace('train = "rows.csv"\n', f'train = "rows.csv"\n{REST}', 1))
+    (tmp_path / "new.csv").write_text("text\na film\n")
+    (tmp_path / "test.csv").write_text(TEST_ROWS)
+    flags = Flags(tasks=tasks_file, encoder="demo", skip_bad_rows=True)
+    whole = given(flags)
+    assert all(splits.keys() == {"train", "dev"} for splits in whole.corpus.examples.values())
+    (tmp_path / "test.csv").write_text(f"{TEST_ROWS}a film,fine\n")
+    skipping = given(flags)
+    assert skipping.corpus.fingerprint() == whole.corpus.fingerprint()
+    info = describe_run(flags, skipping, skipping.read_encoder(), Shares(concurrent=1, threads=1, cpus=1, gpus=0))
+    assert info.skipped_rows == {"test.csv": 1}, "so a refit, too, leaves it out"
+    again, _ = found_again(create_run(tmp_path / "runs", "own", info, whole.space.source), info)
+    assert again.corpus.examples == whole.corpus.examples
+
+
 def said(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     with pytest.raises(SystemExit) as exit_:
         main(list(argv))
@@ -264,7 +319,22 @@ def test_so_many_tokens_are_not_read(capsys: pytest.CaptureFixture[str], asked: 
 
 
 def test_a_dry_run_of_them(capsys: pytest.CaptureFixture[str], tasks_file: Path) -> None:
-    assert main(["--tasks", str(tasks_file), "--encoder", "demo", "--dry-run", "3"]) == 0
-    shown = capsys.readouterr().out
-    assert "1. point sentence-bert" in shown
-    assert "mood" in shown
+    tasks_file.write_text(TASKS.replace('train = "rows.csv"\n', 'train = "rows.csv"\ndev = "dev.csv"\n', 1))
+    folder = tasks_file.parent
+    (folder / "dev.csv").write_text(f"{TEST_ROWS}a film,fine\nthe bad film 1,bad\n")
+    flags = ("--tasks", str(tasks_file), "--encoder", "demo", "--skip-bad-rows", "--dry-run", "3")
+    trained = given(Flags(tasks=tasks_file, encoder="demo", skip_bad_rows=True)).problem.train_size
+    assert main(list(flags)) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[:9] == [
+        "space    spaces/full.py, 10 points to try first",
+        "left out point cross-encoder: with these tasks the same as cross-and-bi-encoder",
+        f"tasks    {tasks_file}: mood (binary, Matthews correlation), kinds (pairs, classes, macro F1)",
+        f"data     {folder} (mood {trained['mood']}, kinds {trained['kinds']} training examples)",
+        f"skipped  1 rows of dev.csv, the first: {folder}/dev.csv:3: verdict is 'fine'; allowed are 'bad', 'good'",
+        "in both  mood: 1 of 2 dev rows stand in train (1 exact), 1 with the same label",
+        "encoder  demo (4 layers, 96 wide)",
+        "Fields at their default are left out.",
+        "1. point sentence-bert",
+    ]
+    assert any(line.startswith("   mood ") for line in shown)

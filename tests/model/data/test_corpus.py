@@ -141,6 +141,14 @@ def test_splits_may_be_any_iterable(folder):
     }
 
 
+def test_only_some_splits_are_what_is_read_of_them_alone(folder):
+    folder.write("sts-test", [HEADERS["sts"], folder.row("sts", "dev", 1), ["bad", "A.", "B.", "6"]])
+    kept = read_corpus(folder.name, SPLITS, skip_bad_rows=True).only(SPLITS[:2])
+    alone = read_corpus(folder.name, SPLITS[:2], skip_bad_rows=True)
+    assert (kept.examples, kept.fingerprint()) == (alone.examples, alone.fingerprint())
+    assert {file: skipped.count for file, skipped in kept.skipped.items()} == {"sts-test.csv": 1}
+
+
 def test_fingerprint_follows_the_data_alone(folder, tmp_path):
     moved = Folder(tmp_path / "elsewhere")
     fingerprint = read_corpus(folder.name).fingerprint()

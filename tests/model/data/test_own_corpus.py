@@ -133,6 +133,11 @@ BROKEN_LINES = {
     "a list": ('["One.", "Two.", "yes"]', "a JSON array; allowed is an object in each line"),
     "a number": ("3", "a JSON number; allowed is an object in each line"),
     "too deep": ("[" * 100_000, "not JSON (nested too deeply); allowed is an object in each line"),
+    "too many digits": (
+        f'{{"a": {"1" * 5000}, "b": "Two.", "gold": "yes"}}',
+        "not JSON (Exceeds the limit (4300 digits) for integer string conversion: value has 5000 digits); allowed is "
+        "an object in each line",
+    ),
     "no key": ('{"a": "One.", "gold": "yes"}', "no key 'b' (keys found: 'a', 'gold')"),
     "null": ('{"a": "One.", "b": null, "gold": "yes"}', "a JSON null in 'b'; allowed is text or a number"),
     "an object": ('{"a": "One.", "b": {}, "gold": "yes"}', "a JSON object in 'b'; allowed is text or a number"),

@@ -104,6 +104,7 @@ def changed(line: str, new: str) -> str:
     return TABLE.replace(f"\n{line}", f"\n{new}", 1)
 
 
+RANGE = "allowed are two numbers from -1000000 to 1000000, the lowest label and the highest one"
 BROKEN = {
     "nothing": ("", ": no task in it; each is a table that begins with [[task]]"),
     "no TOML": (TABLE + "dev_share = = 1\n", ":13: not TOML (Invalid value)"),
@@ -183,15 +184,27 @@ BROKEN = {
     ),
     "no range": (
         REVIEWS.replace('"binary"', '"number"'),
-        ":1: range is missing; allowed is two numbers, the lowest label and the highest one",
+        ":1: range is missing; allowed is two numbers from -1000000 to 1000000, the lowest label and the highest one",
     ),
     "a range upside down": (
         REVIEWS.replace('"binary"', '"number"\nrange = [5, 0]'),
-        ":6: range is [5, 0]; allowed are two numbers, the lowest label and the highest one",
+        f":6: range is [5, 0]; {RANGE}",
     ),
     "an endless range": (
         REVIEWS.replace('"binary"', '"number"\nrange = [0, inf]'),
-        ":6: range is [0, inf]; allowed are two numbers, the lowest label and the highest one",
+        f":6: range is [0, inf]; {RANGE}",
+    ),
+    "a range beyond float32": (
+        REVIEWS.replace('"binary"', '"number"\nrange = [0, 1e39]'),
+        f":6: range is [0, 1e+39]; {RANGE}",
+    ),
+    "a range beyond floats": (
+        REVIEWS.replace('"binary"', f'"number"\nrange = [0, 1{"0" * 400}]'),
+        f":6: range is [0, 1{'0' * 400}]; {RANGE}",
+    ),
+    "a number beyond what is read": (
+        REVIEWS.replace('"binary"', f'"number"\nrange = [0, 1{"0" * 5000}]'),
+        ": not TOML (Exceeds the limit (4300 digits) for integer string conversion: value has 5001 digits)",
     ),
     "a metric of numbers": (
         changed('metric = "macro_f1"', 'metric = "pearson"'),
@@ -218,6 +231,11 @@ BROKEN = {
     "a share in words": (
         TABLE + 'test_share = "10%"\n',
         ":13: test_share is '10%'; allowed is a number above 0, up to 0.5",
+    ),
+    "shares of all together": (
+        REVIEWS.replace("dev_share = 0.25", "dev_share = 0.5\ntest_share = 0.5"),
+        ":9: test_share is 0.5 and dev_share 0.5, which leaves nothing to train on; allowed are shares that make "
+        "less than 1 together",
     ),
     "optional train": (
         TABLE + 'optional = ["train"]\n',
