@@ -58,7 +58,7 @@ def test_a_broken_context_is_a_lost_device(error):
 
 def test_all_else_says_nothing_about_the_machine():
     with pytest.raises(RuntimeError) as caught:
-        torch.ones(2) @ torch.ones(3)
+        _ = torch.ones(2) @ torch.ones(3)
     for error in (caught.value, ValueError("CUDA error: so says a user"), KeyboardInterrupt()):
         assert not is_out_of_memory(error)
         assert not device_is_lost(error)
