@@ -161,8 +161,8 @@ def test_a_configuration_of_something_else(folder, change, message):
         ),
         (
             lambda values: values["tasks"][2].pop("range"),
-            "not a model's tasks: range is missing; allowed is two numbers from -1000000 to 1000000, the lowest label and "
-            "the highest one",
+            "not a model's tasks: range is missing; allowed is two numbers from -1000000 to 1000000, the lowest label "
+            "and the highest one",
         ),
     ],
 )
