@@ -128,8 +128,8 @@ def set_aside_damage(path: Path) -> str | None:
 
 
 def _to_line(event: Event) -> bytes:
-    values = {"event": _NAMES[type(event)], **dataclasses.asdict(event)}
-    body = json.dumps(values, allow_nan=False).encode()
+    values = {"event": _NAMES[type(event)], **vars(event)}
+    body = json.dumps(values, allow_nan=False, default=dataclasses.asdict).encode()
     return b'{"crc32": "%08x", ' % zlib.crc32(body) + body[1:] + b"\n"
 
 

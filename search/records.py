@@ -230,10 +230,13 @@ class History:
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self.trials: dict[str, TrialRecord] = {}
         """By name, in the order of their suggestion."""
+        self.live: dict[str, TrialRecord] = {}
+        """Those that have not ended: few, however many there were."""
         self.outcomes: list[Report | End] = []
         """What trials have reported and how they ended, in the ledger's order."""
         self.last_trial: str | None = None
         """The one that the newest event on a trial is about."""
+        self._epochs = 0
         self._last_time = 0.0
         self._seconds_before = 0.0
         self._session_start: float | None = None
@@ -250,7 +253,7 @@ class History:
             case SessionEnd():
                 pass
             case Suggested():
-                self.trials[event.trial] = TrialRecord(
+                self.live[event.trial] = self.trials[event.trial] = TrialRecord(
                     name=event.trial,
                     source=event.source,
                     params=event.params,
@@ -262,6 +265,7 @@ class History:
             case Report():
                 self.trials[event.trial].reports.append(event)
                 self.trials[event.trial].deaths = 0
+                self._epochs += 1
                 self.outcomes.append(event)
             case Decision():
                 self.trials[event.trial].decisions.append(event)
@@ -275,6 +279,7 @@ class History:
             case End():
                 self.trials[event.trial].state = event.state
                 self.trials[event.trial].error = event.error
+                del self.live[event.trial]
                 self.outcomes.append(event)
         if isinstance(event, TrialEvent):
             self.last_trial = event.trial
@@ -309,7 +314,7 @@ class History:
 
     def epochs_spent(self) -> int:
         """Epochs that were reported, of all trials."""
-        return sum(record.epoch for record in self.trials.values())
+        return self._epochs
 
 
 def leaderboard(records: Iterable[TrialRecord]) -> list[TrialRecord]:

@@ -8,6 +8,7 @@ by the augmented Chebyshev function of its equation 2, with other weights for ea
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from operator import ge
@@ -51,6 +52,8 @@ class Curves:
         """By trial, of each objective, the best score so far first."""
         self._places: dict[str, int] = {}
         """In the order of first reports."""
+        self._by_overall: list[tuple[float, int, str]] = []
+        """As `_ranked`, for overall alone: kept sorted, since sorting takes the longer the more trials there are."""
         self._front: list[str] | None = []
         """None where it is to be found anew."""
         self._seconds: dict[str, list[float]] = {}
@@ -83,7 +86,7 @@ class Curves:
 
     def best(self, count: int, weights: np.ndarray | None = None) -> list[str]:
         """The trials with the highest scores, best first; of several objectives, those that come to most."""
-        return self._ranked(weights)[:count]
+        return [name for _, _, name in self._ranked(weights)[:count]]
 
     def front(self) -> list[str]:
         """The trials that no other one beats: of overall alone, the best one."""
@@ -108,11 +111,14 @@ class Curves:
         A diverged trial counts as behind all others after `epochs` epochs."""
         ranked = self._ranked(weights)
         if len(ranked) > OBSERVED:
-            rest = np.linspace(OBSERVED // 2, len(ranked) - 1, OBSERVED - OBSERVED // 2).astype(int)
-            chosen = {*ranked[: OBSERVED // 2], *(ranked[place] for place in rest), *wanted}
-            ranked = [name for name in ranked if name in chosen]
+            rest = np.linspace(OBSERVED // 2, len(ranked) - 1, OBSERVED - OBSERVED // 2).astype(int).tolist()
+            asked = set(wanted)
+            others = [*(ranked[place] for place in rest), *(one for one in ranked if one[-1] in asked)]
+            ranked = sorted({*ranked[: OBSERVED // 2], *others})
         found = [
-            (name, epoch, best) for name in ranked for epoch, best in list(self._best[name].items())[-MILESTONES - 1 :]
+            (name, epoch, best)
+            for _, _, name in ranked
+            for epoch, best in list(self._best[name].items())[-MILESTONES - 1 :]
         ]
         reached = [(best, *self._reached[name][1:]) for name, _, best in found]
         diverged = list(self._diverged)[-OBSERVED // 2 :]
@@ -128,11 +134,13 @@ class Curves:
         """A trial has come to other values, or no longer counts. Others can come to the front only where one that is on
         it has become worse in something, or is gone."""
         before = self._reached.get(trial, ())
+        if before:
+            del self._by_overall[bisect_left(self._by_overall, (-before[0], self._places[trial], trial))]
         if reached is None:
             self._reached.pop(trial, None)
         else:
             self._reached[trial] = reached
-            self._places.setdefault(trial, len(self._places))
+            insort(self._by_overall, (-reached[0], self._places.setdefault(trial, len(self._places)), trial))
         if self._front is None:
             return
         if trial in self._front and (reached is None or not all(map(ge, reached, before))):
@@ -141,11 +149,14 @@ class Curves:
             near = sorted({*self._front, trial}, key=self._places.__getitem__)  # of equal ones, the first that reported
             self._front = nondominated({name: self._reached[name] for name in near})
 
-    def _ranked(self, weights: np.ndarray | None) -> list[str]:
-        """All that count, best first; among equals the first that reported."""
-        names = list(self._reached)
+    def _ranked(self, weights: np.ndarray | None) -> list[tuple[float, int, str]]:
+        """All that count, best first, among equals the first that reported: what decides, place and name of each."""
+        if len(self._objectives) == 1:
+            return self._by_overall
         scalar = self._scalar(list(self._reached.values()), weights)
-        return [names[place] for place in np.argsort(-scalar, kind="stable")]
+        return sorted(
+            (-value, self._places[name], name) for value, name in zip(scalar.tolist(), self._reached, strict=True)
+        )
 
     def _scalar(self, reached: Sequence[tuple[float, ...]], weights: np.ndarray | None) -> np.ndarray:
         """What values of the objectives come to, (n,), higher is better: the augmented Chebyshev function of their

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from search.policy.curves import Curves
 from search.policy.encoding import Drawn, Encoding
@@ -18,6 +19,10 @@ FIRST_FIT = 8
 """Trials that have told something when lengths and weights are fitted for the first time,"""
 GROWTH = 1.3
 """and again when there are so many times as many."""
+
+_in_one_thread = ThreadpoolController().wrap(limits=1, user_api="blas")
+"""Of matrices of some hundred rows, threads take longer to share the work than to do it; where trials keep all cores
+busy, thrice as long in all."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ class Forecaster:
         self._due = math.ceil(len(curves) * GROWTH)
         return True
 
+    @_in_one_thread
     def fit(self, curves: Curves, drawn: Mapping[str, Drawn]) -> None:
         """Learns which parameters matter, and how much of a curve the configuration tells: of several objectives, for
         equal weights."""
@@ -75,6 +81,7 @@ class Forecaster:
         self._scores.fit(encoding, data.points(encoding), data.seen.values)
         self._seconds.fit(encoding, data.timed(encoding), data.log_seconds)
 
+    @_in_one_thread
     def forecast(
         self,
         curves: Curves,
@@ -116,6 +123,7 @@ class Forecast:
     _points: Points
     _epochs: int
 
+    @_in_one_thread
     def scores(self, epochs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of each after so many `epochs`, (n,), as normal quantiles of ranks."""
         return self._posterior.at(dataclasses.replace(self._points, s=scaled(epochs, self._epochs)))

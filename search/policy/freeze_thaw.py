@@ -230,7 +230,7 @@ class FreezeThaw:
             self._sources.add(record.source)
             self._tried.add(_key(drawn))
         due: Curves | None = None
-        for outcome in islice(self._history.outcomes, self._heard, None):
+        for outcome in self._history.outcomes[self._heard :]:
             self._curves.add(outcome)
             self._reports += isinstance(outcome, Report)
             if self._forecaster.is_due(self._curves):
@@ -245,7 +245,7 @@ class FreezeThaw:
         return [name for name in self._in_state("paused") if name not in promised]
 
     def _in_state(self, state: State) -> list[str]:
-        return [record.name for record in self._history.trials.values() if record.state == state]
+        return [record.name for record in self._history.live.values() if record.state == state]
 
     def _epoch(self, trial: str | None) -> int:
         return 0 if trial is None else self._history.trials[trial].epoch

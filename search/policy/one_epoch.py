@@ -59,10 +59,10 @@ class OneEpoch:
         return len(self._history.trials) < self._trials
 
     def _all_known(self) -> bool:
-        return all(record.reports or record.has_ended for record in self._history.trials.values())
+        return all(record.reports for record in self._history.live.values())
 
     def _paused(self) -> list[TrialRecord]:
-        return [record for record in self._history.trials.values() if record.state == "paused"]
+        return [record for record in self._history.live.values() if record.state == "paused"]
 
     def _best(self) -> set[str]:
         known = [record for record in self._history.trials.values() if is_fit(record)]

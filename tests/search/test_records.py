@@ -61,6 +61,8 @@ def test_events_come_to_records() -> None:
     assert (second.state, second.error, second.best, second.epoch) == ("failed", ERROR, None, 0)
     assert history.last_trial == "t002"
     assert history.epochs_spent() == 2
+    assert history.live == {}
+    assert list(History(PAUSED).live) == ["t001"]
 
 
 @pytest.mark.parametrize(

@@ -235,3 +235,23 @@ def test_the_front_is_kept_up_as_trials_report_improve_worsen_and_diverge() -> N
         curves.add(replace(made, train_seconds=float(generator.integers(1, 5)), trainable_parameters=len(name) % 2))
         assert curves.front() == nondominated(curves._reached)
     assert len(curves.front()) > 1
+
+
+def test_trials_are_ranked_as_by_sorting_them_anew() -> None:
+    """Whatever they report, and whoever is gone."""
+    generator = np.random.default_rng(0)
+    curves, best = Curves(milestones(EPOCHS)), dict[str, float]()
+    gone = set[str]()
+    for number in range(300):
+        name = f"t{number % 40:03d}"
+        if generator.random() < 0.05:
+            curves.add(End(trial=name, state="failed"))
+            best.pop(name, None)
+            gone.add(name)
+        if name in gone:
+            continue
+        score = float(generator.integers(10)) / 10  # with ties
+        best[name] = max(best.get(name, 0.0), score)
+        curves.add(report(name, number // 40 + 1, score, best=best[name]))
+        assert curves.best(len(best)) == sorted(best, key=best.__getitem__, reverse=True)  # which is stable
+    assert 10 < len(best) < 40
