@@ -30,6 +30,7 @@ from analysis.winner.predictor import Predictor, load_predictor
 from analysis.winner.sentences import Column, Sentences, read_sentences
 from model.data.tasks import Binary, Classes, Number, Task
 from model.errors import UserError, reported
+from model.nearest import nearest
 from model.training.cores import usable_cores
 from model.training.evaluate import decide
 
@@ -76,8 +77,8 @@ def choose_task(tasks: Sequence[Task], file: Sentences, asked: str | None) -> Ta
     names = [task.name for task in tasks]
     if asked is not None:
         if asked not in names:
-            near = difflib.get_close_matches(asked, names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"the model's tasks are {', '.join(names)}"
+            near = nearest(asked, names)
+            hint = f"did you mean {near}?" if near else f"the model's tasks are {', '.join(names)}"
             raise UserError(f"--task {asked}: no such task; {hint}")
         return tasks[names.index(asked)]
     fitting = [task for task in tasks if file.has(task.sentence_columns)]
