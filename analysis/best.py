@@ -42,8 +42,10 @@ class Arguments:
 
 def main(argv: list[str] | None = None) -> int:
     """0, 2 for what the user got wrong, 130 after Ctrl-C."""
-    arguments = tyro.cli(Arguments, args=argv, prog=own_name("analysis.best"), config=(tyro.conf.FlagCreatePairsOff,))
     with reported():
+        arguments = tyro.cli(
+            Arguments, args=argv, prog=own_name("analysis.best"), config=(tyro.conf.FlagCreatePairsOff,)
+        )
         _check(arguments)
         run = open_run(arguments.runs_dir, arguments.run) if arguments.run else newest_run(arguments.runs_dir)
         console = make_console()

@@ -10,8 +10,6 @@ The same in Python:
 
 from __future__ import annotations
 
-import difflib
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -53,10 +51,10 @@ class Arguments:
 
 
 def main(argv: list[str] | None = None) -> None:
-    arguments = tyro.cli(
-        Arguments, args=argv, prog="python -m analysis.predict", config=(tyro.conf.FlagCreatePairsOff,)
-    )
     with reported():
+        arguments = tyro.cli(
+            Arguments, args=argv, prog="python -m analysis.predict", config=(tyro.conf.FlagCreatePairsOff,)
+        )
         _check_out(arguments)
         file = read_sentences(arguments.file)
         torch.set_num_threads(usable_cores())
@@ -150,17 +148,13 @@ def _check_out(arguments: Arguments) -> None:
 
 
 def _write(text: str, out: Path | None) -> None:
-    if out is not None:
-        try:
-            out.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"--out {out}: can't be written ({error.strerror})") from None
+    if out is None:
+        sys.stdout.write(text)
         return
     try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:  # `head` has seen enough; nothing is to be flushed at the end either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--out {out}: can't be written ({error.strerror})") from None
 
 
 if __name__ == "__main__":

@@ -38,8 +38,8 @@ def main(argv: list[str] | None = None) -> int:
     """0 for a finished run, 1 where no trial can win, 2 for what the user got wrong, 130 after Ctrl-C."""
     begun = time.monotonic()
     arguments = with_newest(sys.argv[1:] if argv is None else argv)
-    flags = tyro.cli(Flags, args=arguments, prog=own_name("search.run"), config=(tyro.conf.FlagCreatePairsOff,))
     with reported():
+        flags = tyro.cli(Flags, args=arguments, prog=own_name("search.run"), config=(tyro.conf.FlagCreatePairsOff,))
         try:
             check_flags(flags)
             console = make_console()
