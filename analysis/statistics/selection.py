@@ -244,6 +244,9 @@ def _corrected(trials: Sequence[str], luck: Luck, searched: Mapping[str, float],
     the less their worth differs. A trial is seen through its score in the search, a contender through the mean of that
     and its fresh ones.
 
+    It may lie above the contender's score in the search, where fresh seeds did better. It is not held below that: seeds
+    that do better count as much as those that do worse, and without them it would be too low.
+
     The interval has the width of that mean's, before it was shrunk: the posterior's takes the spread of the trials'
     worth for known, which it isn't, and covers the truth too rarely.
     """

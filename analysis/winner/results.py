@@ -98,6 +98,18 @@ class Selection:
     corrected: Estimate
     """The chosen configuration's on sentences like dev's: without the luck that made it win."""
 
+    @property
+    def above_the_search(self) -> str | None:
+        """That `corrected` is above what the search saw of the chosen trial, and why, in words; None where it isn't."""
+        one = next(finalist for finalist in self.finalists if finalist.trial == self.chosen)
+        if one.mean is None or self.corrected.value <= one.searched:
+            return None
+        if one.mean.value > one.searched:
+            why = f"its fresh seeds did better, {one.mean.value:.4f} in the mean: the search had no luck with it"
+        else:
+            why = "trials near it did better, and it can't be told from them"
+        return f"above the {one.searched:.4f} that the search saw of {self.chosen}, since {why}"
+
 
 Kind = Literal["single", "soup", "ensemble"]
 """The best seed of the chosen configuration; the mean of its seeds' weights; means of models' outputs, by task."""
