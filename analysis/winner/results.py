@@ -105,7 +105,8 @@ class Selection:
         if one.mean is None or self.corrected.value <= one.searched:
             return None
         if one.mean.value > one.searched:
-            why = f"its fresh seeds did better, {one.mean.value:.4f} in the mean: the search had no luck with it"
+            mean = f"{one.mean.value:.4f} in the mean"
+            why = f"its fresh seeds did better, {mean}; with few seeds a part of that is luck too"
         else:
             why = "trials near it did better, and it can't be told from them"
         return f"above the {one.searched:.4f} that the search saw of {self.chosen}, since {why}"
