@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from model.describe import describe
 from model.errors import UserError, reported
 from search.commands import own_name
 from search.leaderboard import front_table, leaderboard_table, make_console
+from search.ledger import read_ledger
 from search.records import TrialRecord, winner
 from search.run_folder import RunFolder, newest_run, next_command, open_run
 
@@ -42,8 +44,10 @@ class Arguments:
 
 def main(argv: list[str] | None = None) -> int:
     """0, 2 for what the user got wrong, 130 after Ctrl-C."""
-    arguments = tyro.cli(Arguments, args=argv, prog=own_name("analysis.best"), config=(tyro.conf.FlagCreatePairsOff,))
     with reported():
+        arguments = tyro.cli(
+            Arguments, args=argv, prog=own_name("analysis.best"), config=(tyro.conf.FlagCreatePairsOff,)
+        )
         _check(arguments)
         run = open_run(arguments.runs_dir, arguments.run) if arguments.run else newest_run(arguments.runs_dir)
         console = make_console()
@@ -78,29 +82,65 @@ def show_winner(run: RunFolder, console: Console) -> None:
 
 
 def show_refit(run: RunFolder, console: Console) -> None:
-    """What a refit found, or how to make one."""
+    """What a refit found, how far one is that was begun, or how to make one."""
     from analysis.winner.results import read_results
     from analysis.winner.tables import show  # with scipy, which takes a second
 
-    results = read_results(run.refit)
+    results, trainings = read_results(run.refit), _trainings(run)
+    if results is None and trainings:
+        _say(f"A refit was begun and has not come to its end: {_how_far(run, trainings)}", console)
+        _say(f"Go on, where none is running: {next_command(run)}, with the flags that it was given", console)
+        return
     if results is None:
         console.print("Next:", next_command(run), soft_wrap=True, highlight=False)
         return
     console.print(f"\nRefitted by: {' '.join([next_command(run), *results.flags])}", soft_wrap=True, highlight=False)
     show(results, run.info().tasks, console)
     _tell_files(run, console)
+    if not all(record.has_ended for record in trainings):
+        _say(f"Another refit was begun since: {_how_far(run, trainings)}", console)
+
+
+def _trainings(run: RunFolder) -> list[TrialRecord]:
+    """What refits have trained so far, or begun to."""
+    try:
+        ledgers = [read_ledger(folder.ledger) for folder in (run.retrained, run.retrained_with_dev)]
+    except UserError as error:
+        raise UserError(f"{error}; {next_command(run)} goes on from the line before") from None
+    return [record for ledger in ledgers for record in ledger.trials.values()]
+
+
+def _how_far(run: RunFolder, trainings: list[TrialRecord]) -> str:
+    """In words. Whether one is running its files don't say, but when it last wrote to them."""
+    ended = sum(record.has_ended for record in trainings)
+    ledgers = (run.retrained.ledger, run.retrained_with_dev.ledger)
+    last = datetime.fromtimestamp(max(path.stat().st_mtime for path in ledgers if path.exists()))
+    far = f"{ended} of the {len(trainings)} trainings begun so far have ended"
+    return f"{far}, in {run.retrained.path}, last written to at {last:%Y-%m-%d %H:%M:%S}"
 
 
 def refit_and_report(run: RunFolder, arguments: Arguments, console: Console) -> None:
     """Everything that --refit does."""
-    from analysis.report import write_report
     from analysis.winner.refit import refit  # with torch, which takes seconds
     from analysis.winner.tables import show
 
     results = refit(run, arguments.options, console, go_on=_command(run, arguments))
     show(results, run.info().tasks, console)
-    write_report(run)
+    if not _report_is_newer(run):
+        from analysis.report import write_report  # with matplotlib, which takes seconds
+
+        write_report(run)
     _tell_files(run, console)
+
+
+def _report_is_newer(run: RunFolder) -> bool:
+    """Whether the report is of the refit that is there."""
+    report, results = run.path / "report.html", run.refit / "results.json"
+    return report.exists() and report.stat().st_mtime >= results.stat().st_mtime
+
+
+def _say(line: str, console: Console) -> None:
+    console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _tell_files(run: RunFolder, console: Console) -> None:

@@ -56,8 +56,10 @@ class Arguments:
 
 
 def main(argv: list[str] | None = None) -> None:
-    arguments = tyro.cli(Arguments, args=argv, prog="python -m analysis.export", config=(tyro.conf.FlagCreatePairsOff,))
     with reported():
+        arguments = tyro.cli(
+            Arguments, args=argv, prog="python -m analysis.export", config=(tyro.conf.FlagCreatePairsOff,)
+        )
         if arguments.optuna is None and arguments.csv is None and arguments.curves is None:
             raise UserError("nothing to write: give --optuna FILE, --csv FILE, --curves FILE or more than one of them")
         run = open_run(arguments.runs_dir, arguments.run) if arguments.run else newest_run(arguments.runs_dir)

@@ -80,8 +80,10 @@ class Page:
 
 
 def main(argv: list[str] | None = None) -> None:
-    arguments = tyro.cli(Arguments, args=argv, prog="python -m analysis.papers", config=(tyro.conf.FlagCreatePairsOff,))
     with reported():
+        arguments = tyro.cli(
+            Arguments, args=argv, prog="python -m analysis.papers", config=(tyro.conf.FlagCreatePairsOff,)
+        )
         run = (
             open_run(arguments.runs_dir, arguments.run) if arguments.run is not None else newest_run(arguments.runs_dir)
         )

@@ -10,8 +10,6 @@ The same in Python:
 
 from __future__ import annotations
 
-import difflib
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +28,7 @@ from analysis.winner.predictor import Predictor, load_predictor
 from analysis.winner.sentences import Column, Sentences, read_sentences
 from model.data.tasks import Binary, Classes, Number, Task
 from model.errors import UserError, reported
+from model.nearest import nearest
 from model.training.cores import usable_cores
 from model.training.evaluate import decide
 
@@ -52,10 +51,10 @@ class Arguments:
 
 
 def main(argv: list[str] | None = None) -> None:
-    arguments = tyro.cli(
-        Arguments, args=argv, prog="python -m analysis.predict", config=(tyro.conf.FlagCreatePairsOff,)
-    )
     with reported():
+        arguments = tyro.cli(
+            Arguments, args=argv, prog="python -m analysis.predict", config=(tyro.conf.FlagCreatePairsOff,)
+        )
         _check_out(arguments)
         file = read_sentences(arguments.file)
         torch.set_num_threads(usable_cores())
@@ -76,8 +75,8 @@ def choose_task(tasks: Sequence[Task], file: Sentences, asked: str | None) -> Ta
     names = [task.name for task in tasks]
     if asked is not None:
         if asked not in names:
-            near = difflib.get_close_matches(asked, names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"the model's tasks are {', '.join(names)}"
+            near = nearest(asked, names)
+            hint = f"did you mean {near}?" if near else f"the model's tasks are {', '.join(names)}"
             raise UserError(f"--task {asked}: no such task; {hint}")
         return tasks[names.index(asked)]
     fitting = [task for task in tasks if file.has(task.sentence_columns)]
@@ -149,17 +148,13 @@ def _check_out(arguments: Arguments) -> None:
 
 
 def _write(text: str, out: Path | None) -> None:
-    if out is not None:
-        try:
-            out.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"--out {out}: can't be written ({error.strerror})") from None
+    if out is None:
+        sys.stdout.write(text)
         return
     try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:  # `head` has seen enough; nothing is to be flushed at the end either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--out {out}: can't be written ({error.strerror})") from None
 
 
 if __name__ == "__main__":

@@ -33,8 +33,8 @@ class Arguments:
 
 
 def main(argv: list[str] | None = None) -> None:
-    arguments = tyro.cli(Arguments, args=argv, prog="python -m analysis.report")
     with reported():
+        arguments = tyro.cli(Arguments, args=argv, prog="python -m analysis.report")
         run = open_run(arguments.runs_dir, arguments.run) if arguments.run else newest_run(arguments.runs_dir)
         make_console().print(f"Written: {write_report(run)}", soft_wrap=True, highlight=False, markup=False)
 

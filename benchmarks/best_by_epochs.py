@@ -43,8 +43,8 @@ class Arguments:
 
 
 def main(argv: list[str] | None = None) -> None:
-    arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.best_by_epochs")
     with reported():
+        arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.best_by_epochs")
         check_picture(arguments.picture)
         runs = [open_run(arguments.runs_dir, name) for name in arguments.runs]
         check(runs)

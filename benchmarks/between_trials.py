@@ -50,8 +50,8 @@ class Gap:
 
 
 def main(argv: list[str] | None = None) -> None:
-    arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.between_trials")
     with reported():
+        arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.between_trials")
         run = open_run(arguments.runs_dir, arguments.run) if arguments.run else newest_run(arguments.runs_dir)
         events = read_events(run.ledger)
         found = gaps(events)

@@ -64,8 +64,8 @@ class Cost:
 
 
 def main(argv: list[str] | None = None) -> None:
-    arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.driver_cost")
     with reported():
+        arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.driver_cost")
         if not arguments.counts or min(arguments.counts) < 10:
             raise UserError(f"--counts {' '.join(map(str, arguments.counts))}: allowed are whole numbers from 10")
         check_picture(arguments.picture)

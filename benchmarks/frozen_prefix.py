@@ -64,8 +64,8 @@ class Arguments:
 
 
 def main(argv: list[str] | None = None) -> None:
-    arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.frozen_prefix")
     with reported():
+        arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.frozen_prefix")
         check_common(arguments, "batch_size", "steps", "repeats", "trial_epochs", "trial_examples", "threads")
         torch.set_num_threads(arguments.threads)
         encoder = read_encoder(arguments.encoder)

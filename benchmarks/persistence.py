@@ -65,8 +65,8 @@ class Measured:
 
 
 def main(argv: list[str] | None = None) -> None:
-    arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.persistence")
     with reported():
+        arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.persistence")
         for name in ("epoch_examples", "repeats", "threads"):
             if getattr(arguments, name) < 1:
                 flag = f"--{name.replace('_', '-')} {getattr(arguments, name)}"

@@ -102,8 +102,8 @@ class Played:
 
 
 def main(argv: list[str] | None = None) -> None:
-    arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.scale")
     with reported():
+        arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.scale")
         _check(arguments)
         run = open_run(arguments.runs_dir, arguments.run) if arguments.run else newest_run(arguments.runs_dir)
         info, events = run.info(), read_events(run.ledger)

@@ -85,8 +85,8 @@ class Played:
 
 
 def main(argv: list[str] | None = None) -> None:
-    arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.search_efficiency")
     with reported():
+        arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.search_efficiency")
         tables = _check(arguments)
         jobs = [
             Job(player, table, zlib.crc32(path.read_bytes()), arguments.epochs, workers, seed)

@@ -66,8 +66,8 @@ class Sleeping(tune.Trainable):
 
 
 def main(argv: list[str] | None = None) -> None:
-    arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.search_overhead")
     with reported():
+        arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.search_overhead")
         for name in ("trials", "workers"):
             if getattr(arguments, name) < 1:
                 raise UserError(f"--{name} {getattr(arguments, name)}: allowed is a whole number from 1")

@@ -89,8 +89,8 @@ CASES = (
 
 
 def main(argv: list[str] | None = None) -> None:
-    arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.techniques")
     with reported():
+        arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.techniques")
         check_common(arguments, "batch_size", "steps", "repeats", "threads")
         torch.set_num_threads(arguments.threads)
         print(as_markdown(arguments, measure(arguments)))

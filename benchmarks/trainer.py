@@ -80,8 +80,8 @@ Timed = Callable[[], float]
 
 
 def main(argv: list[str] | None = None) -> None:
-    arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.trainer")
     with reported():
+        arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.trainer")
         _check(arguments)
         torch.set_num_threads(arguments.threads)
         encoder = read_encoder(arguments.encoder)

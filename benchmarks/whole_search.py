@@ -91,8 +91,8 @@ class Sampled:
 
 
 def main(argv: list[str] | None = None) -> None:
-    arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.whole_search")
     with reported():
+        arguments = tyro.cli(Arguments, args=argv, prog="python -m benchmarks.whole_search")
         for name in ("steps", "evaluation"):
             if getattr(arguments, name) < 1:
                 raise UserError(f"--{name} {getattr(arguments, name)}: allowed is a whole number from 1")

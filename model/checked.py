@@ -6,12 +6,13 @@ A ValueError names the field, its value and what is allowed, where a value is ma
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import typing
 from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, ClassVar, Literal, Self
+
+from model.nearest import nearest
 
 
 def number(default: float | None, low: float, high: float, *, above: bool = False) -> Any:
@@ -73,8 +74,8 @@ def _check_names(cls: Any, values: Mapping[str, object], where: str) -> None:
     names = cls.__dataclass_fields__
     for key in values:
         if key not in names:
-            near = difflib.get_close_matches(str(key), names, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"its fields are {', '.join(names)}"
+            near = nearest(str(key), names)
+            hint = f"did you mean {near!r}?" if near else f"its fields are {', '.join(names)}"
             raise ValueError(f"{where} has no field {key!r}: {hint}")
 
 

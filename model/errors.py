@@ -1,8 +1,14 @@
 """The one exception for what a user got wrong, and how a command line reports it."""
 
+import os
+import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
+
+READER_GONE = 141
+"""The exit code where nobody reads on, as of `head` when it has seen enough: 128 and the number of SIGPIPE."""
 
 
 class UserError(Exception):
@@ -14,11 +20,41 @@ class UserError(Exception):
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Around a command line's work: a UserError is one message and exit code 2, Ctrl-C exit code 130."""
+    """Around all that a command line does, the reading of its flags included: a UserError is one message and exit code
+    2, Ctrl-C exit code 130. A reader of the output that has gone is no error: exit code 141, without a word."""
+    with _quiet_when_unread():
+        try:
+            yield
+        except KeyboardInterrupt:
+            sys.exit(130)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
+
+
+@contextmanager
+def _quiet_when_unread() -> Iterator[None]:
+    """Exits where nobody reads what is written. Any other broken pipe, as one between processes, is raised.
+
+    What is buffered is written here: where Python does so at its own end, it complains of a pipe without a reader.
+    """
     try:
-        yield
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        try:
+            yield
+        except SystemExit:
+            print(end="", flush=True)
+            raise
+        print(end="", flush=True)
+    except BrokenPipeError:
+        gone = [stream for stream in (sys.stdout, sys.stderr) if _reader_gone(stream)]
+        for stream in gone:  # what is buffered for it must go somewhere at Python's end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if not gone:
+            raise
+        sys.exit(READER_GONE)
+
+
+def _reader_gone(stream: TextIO) -> bool:
+    poll = select.poll()
+    poll.register(stream, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from model.checked import Checked
 from model.config import TrialConfig
+from model.errors import reported
 
 HEAD = """# Every field of TrialConfig
 
@@ -105,4 +106,5 @@ def _line(doc: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(reference())
+    with reported():
+        sys.stdout.write(reference())

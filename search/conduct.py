@@ -66,11 +66,12 @@ def conduct(
             objectives=info.objectives,
         )
 
+    cause: Cause | None = None
     with session(run, begun, resume_command(run)) as ledger:
         try:
             cause = carry_on(run, info, ledger, strategy, tokens, encoder, shares, console)
         finally:
-            show_end(run, list(ledger.records.values()), info, console)
+            show_end(run, list(ledger.records.values()), info, console, used_up=cause == "budget")
         return INTERRUPTED if cause == "interrupted" else exit_code(list(ledger.records.values()))
 
 
@@ -181,15 +182,20 @@ def exit_code(records: list[TrialRecord]) -> int:
     return 1
 
 
-def show_end(run: RunFolder, records: list[TrialRecord], info: RunInfo, console: Console) -> None:
-    """The leaderboard, with several objectives the Pareto front, how the trials ended, and what to type next."""
+def show_end(
+    run: RunFolder, records: list[TrialRecord], info: RunInfo, console: Console, *, used_up: bool = False
+) -> None:
+    """The leaderboard, with several objectives the Pareto front, how the trials ended, and what to type next; `used_up`
+    says whether the budget is."""
     if any(record.best for record in records):
         console.print(leaderboard_table(leaderboard(records), info.tasks, width=console.width))
         if len(info.objectives) > 1:
             console.print(front_table(records, info.objectives))
     lines = [f"Ended: {ends(records)}"] if records else []
-    if not all(record.has_ended for record in records) or (info.trials or 0) > len(records):
-        lines.append(f"Go on: {resume_command(run)}")
+    wanted = used_up if info.trials is None else info.trials > len(records)
+    if wanted or not all(record.has_ended for record in records):
+        more = f" --budget N, an N above {info.budget}, which is used up" if used_up else ""
+        lines.append(f"Go on: {resume_command(run)}{more}")
     if winner(records):
         lines.append(f"Next:  {next_command(run)}")
         lines.append(f"Watch: {watch_command(run.path.parent)}")

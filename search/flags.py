@@ -109,6 +109,11 @@ class Flags:
 
 _MAY_CHANGE = ("resume", "trials", "budget", "concurrent", "trials_per_gpu", "address", "cache_gb", "runs_dir")
 """What a resumed run may be given anew: how much there is to do, and with what."""
+_FOR_TRIALS = (
+    *("trials", "budget", "search", "objectives", "epochs", "early_stopping", "epoch_examples", "concurrent"),
+    *("trials_per_gpu", "address", "precision", "cache_gb"),
+)
+"""Of no effect where none is trained."""
 
 
 def check_flags(flags: Flags) -> None:
@@ -133,15 +138,25 @@ def check_flags(flags: Flags) -> None:
             raise UserError("--no-early-stopping can't be given with --search one-epoch, which is to stop trials early")
     _check_objectives(flags)
     if flags.resume is not None:
-        for field in fields(flags):
-            if field.name not in _MAY_CHANGE and getattr(flags, field.name) != field.default:
+        for name in _given(flags):
+            if name not in _MAY_CHANGE:
                 allowed = ", ".join(_typed(name) for name in _MAY_CHANGE if name != "resume")
-                given = "--no-early-stopping" if field.name == "early_stopping" else _typed(field.name)
                 raise UserError(
-                    f"{given} can't be given with --resume: the run goes on as it began; allowed: {allowed}"
+                    f"{_typed(name)} can't be given with --resume: the run goes on as it began; allowed: {allowed}"
                 )
     elif flags.run is not None:
         check_name(flags.runs_dir, flags.run)
+
+
+def without_effect(flags: Flags) -> list[str]:
+    """What was typed that a dry run makes nothing of. It is not refused: to see what a search would try, --dry-run is
+    added to its command."""
+    return [] if flags.dry_run is None else [_typed(name) for name in _given(flags) if name in _FOR_TRIALS]
+
+
+def _given(flags: Flags) -> list[str]:
+    """The fields that are not at their default."""
+    return [field.name for field in fields(flags) if getattr(flags, field.name) != field.default]
 
 
 def _check_objectives(flags: Flags) -> None:
@@ -157,4 +172,4 @@ _OR_AUTO = {"trials_per_gpu": ", or auto"}
 
 
 def _typed(name: str) -> str:
-    return "--" + name.replace("_", "-")
+    return "--no-early-stopping" if name == "early_stopping" else "--" + name.replace("_", "-")

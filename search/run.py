@@ -17,7 +17,7 @@ from search.commands import own_name
 from search.description import announce, announce_inputs, computes_in, describe_run, differences, nothing_left
 from search.disk import check_room, room_for_states
 from search.dry_run import dry_run
-from search.flags import Flags, check_flags
+from search.flags import Flags, check_flags, without_effect
 from search.inputs import Inputs, found_again, given
 from search.leaderboard import make_console
 from search.ledger import read_ledger, set_aside_damage
@@ -38,8 +38,8 @@ def main(argv: list[str] | None = None) -> int:
     """0 for a finished run, 1 where no trial can win, 2 for what the user got wrong, 130 after Ctrl-C."""
     begun = time.monotonic()
     arguments = with_newest(sys.argv[1:] if argv is None else argv)
-    flags = tyro.cli(Flags, args=arguments, prog=own_name("search.run"), config=(tyro.conf.FlagCreatePairsOff,))
     with reported():
+        flags = tyro.cli(Flags, args=arguments, prog=own_name("search.run"), config=(tyro.conf.FlagCreatePairsOff,))
         try:
             check_flags(flags)
             console = make_console()
@@ -64,6 +64,9 @@ def start(flags: Flags, console: Console, begun: float) -> int:
     inputs = given(flags)
     if flags.dry_run is not None:
         announce_inputs(flags, inputs, console)
+        if unused := without_effect(flags):
+            text = f"note     of no effect without training: {', '.join(unused)}"
+            console.print(text, soft_wrap=True, highlight=False, markup=False)
         dry_run(inputs.space, inputs.problem, flags.dry_run, flags.seed, console)
         return 0
     encoder = inputs.read_encoder()

@@ -21,7 +21,6 @@ runs/NAME/
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import importlib.metadata
 import json
 import os
@@ -37,6 +36,7 @@ from typing import Any
 from model.data.tables import TaskError
 from model.data.tasks import Source, sources_of
 from model.errors import UserError
+from model.nearest import nearest
 from search.commands import as_typed, command, own_name
 from search.ledger import read_ledger
 from search.pareto import Objective
@@ -231,8 +231,8 @@ def open_run(runs_dir: Path, name: str) -> RunFolder:
     folder = RunFolder((runs_dir / name).resolve())
     if not (folder.path / _INFO_FILE).is_file():
         names = [run.name for run in _runs(runs_dir)]
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"runs here: {', '.join(names) or 'none'}"
+        near = nearest(name, names)
+        hint = f"did you mean {near}?" if near else f"runs here: {', '.join(names) or 'none'}"
         raise UserError(f"{runs_dir}: no run called {name!r}; {hint}")
     return folder
 

@@ -10,7 +10,6 @@ Whatever is wrong with it is one UserError with file and line where there is one
 from __future__ import annotations
 
 import ast
-import difflib
 import inspect
 import os
 import sys
@@ -30,6 +29,7 @@ from optuna.trial import BaseTrial
 
 from model.config import TrialConfig
 from model.errors import UserError
+from model.nearest import nearest
 from model.problem import Problem, check
 
 _MODULE = "_minbert_search_space"
@@ -212,8 +212,8 @@ def _check_point(
             continue
         if parameter in seen:
             raise UserError(f"{place}: the parameter {parameter!r} is not used with the other values of this point")
-        near = difflib.get_close_matches(parameter, {*seen, *trial.params}, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        near = nearest(parameter, {*seen, *trial.params})
+        hint = f"; did you mean {near!r}?" if near else ""
         raise UserError(f"{place}: the space has no parameter {parameter!r}{hint}")
     return trial.distributions
 

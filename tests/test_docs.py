@@ -7,6 +7,8 @@ import re
 import shlex
 import textwrap
 from collections.abc import Callable
+from fnmatch import fnmatch
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,16 @@ def test_commands_are_found() -> None:
     assert shown["own-space.md"] == {"search.run"}
     assert shown["report.md"] == {"analysis.best", "analysis.report"}
     assert shown["runs.md"] == {"search.run", "analysis.export"}
+
+
+def test_git_ignores_what_the_commands_write() -> None:
+    ignored = [line[1:] for line in (ROOT / ".gitignore").read_text().splitlines() if line.startswith("/")]
+    flags = ("--optuna", "--csv", "--curves", "--picture", "--tasks")
+    pages = (*PAGES, ROOT / "benchmarks" / "README.md")
+    found = [arguments for page in pages for _, arguments in commands(page)]
+    files = {value for one in found for flag, value in pairwise(one) if flag in flags and "." in value}
+    assert files == {"study.db", "trials.csv", "mine.npz", "searches.svg", "scale.svg", "my_tasks.toml"}
+    assert [file for file in files if not any(fnmatch(file, pattern) for pattern in ignored)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -98,6 +98,19 @@ class Selection:
     corrected: Estimate
     """The chosen configuration's on sentences like dev's: without the luck that made it win."""
 
+    @property
+    def above_the_search(self) -> str | None:
+        """That `corrected` is above what the search saw of the chosen trial, and why, in words; None where it isn't."""
+        one = next(finalist for finalist in self.finalists if finalist.trial == self.chosen)
+        if one.mean is None or self.corrected.value <= one.searched:
+            return None
+        if one.mean.value > one.searched:
+            mean = f"{one.mean.value:.4f} in the mean"
+            why = f"its fresh seeds did better, {mean}; with few seeds a part of that is luck too"
+        else:
+            why = "trials near it did better, and it can't be told from them"
+        return f"above the {one.searched:.4f} that the search saw of {self.chosen}, since {why}"
+
 
 Kind = Literal["single", "soup", "ensemble"]
 """The best seed of the chosen configuration; the mean of its seeds' weights; means of models' outputs, by task."""
@@ -242,6 +255,8 @@ class Results:
     """By split (dev, test), then task: examples that stand in train too, or in dev where that was trained on."""
     flags: list[str]
     """What was typed beside --refit."""
+    made_from: str = ""
+    """A hash of all that this follows from (analysis.winner.unchanged)."""
 
     @property
     def kept(self) -> Candidate:

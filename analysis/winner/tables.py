@@ -84,6 +84,8 @@ def _on_the_choice(results: Results) -> Iterator[str]:
         f"search's highest: {selection.searched:.4f}. Without the luck of that: {interval(selection.corrected)}, by "
         "empirical Bayes over all trials, from the search's score and the fresh ones."
     )
+    if selection.above_the_search:
+        yield f"That is {selection.above_the_search}."
 
 
 def _chosen(results: Results) -> Finalist:

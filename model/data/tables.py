@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from model.nearest import nearest
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 OF_MODULES = frozenset(
@@ -46,8 +47,8 @@ def check_keys(values: Mapping[str, Any], allowed: Sequence[str]) -> None:
     """Refuses a key that is none of `allowed`, and names the nearest one."""
     for key in values:
         if key not in allowed:
-            near = difflib.get_close_matches(key, allowed, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"allowed are {listed(allowed)}"
+            near = nearest(key, allowed)
+            hint = f"did you mean {near!r}?" if near else f"allowed are {listed(allowed)}"
             raise TaskError(key, f"a task has no {key!r}; {hint}")
 
 

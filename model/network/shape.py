@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import re
 import reprlib
+import socket
+import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args
+from urllib.parse import urlsplit
 
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -24,6 +28,8 @@ MOST_LEVELS = 100
 """Of nesting in a JSON file."""
 MOST = 10_000_000
 """No size is larger: a million tokens are a large vocabulary."""
+_PATIENCE = 2.0
+"""Seconds until a name is looked for once more: an answer may be lost, or the network just coming up."""
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = 100
 
@@ -58,6 +64,8 @@ def read_config(name: str) -> tuple[dict[str, Any], BertShape]:
         config = read_json(folder / CONFIG_FILE)
         return config, shape_of(config, str(folder))
     with from_hub(name):
+        if not isinstance(huggingface_hub.try_to_load_from_cache(name, CONFIG_FILE), str):
+            _check_hub_has_address()
         path = Path(huggingface_hub.hf_hub_download(name, CONFIG_FILE))
     config = read_json(path)
     return config, shape_of(config, name)
@@ -83,7 +91,23 @@ def from_hub(name: str) -> Iterator[None]:
         yield
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"--encoder {name}: no such folder, and not to be had from the hub ({reason})") from None
+        raise UserError(
+            f"--encoder {name}: no such folder, and not to be had from the hub ({reason}); without the hub: --encoder "
+            "demo, the built-in one, or --encoder path/to/folder"
+        ) from None
+
+
+def _check_hub_has_address() -> None:
+    """Raises OSError where the hub's name leads to no address, as without a network: huggingface_hub itself tries for
+    half a minute whether it does. A proxy looks for the address by itself."""
+    host = urlsplit(huggingface_hub.constants.ENDPOINT).hostname
+    if urllib.request.getproxies():
+        return
+    try:
+        socket.getaddrinfo(host, None)
+    except socket.gaierror:
+        time.sleep(_PATIENCE)
+        socket.getaddrinfo(host, None)
 
 
 def read_json(path: Path) -> dict[str, Any]:

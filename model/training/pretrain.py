@@ -139,8 +139,10 @@ class Flags:
 
 
 def main(argv: list[str] | None = None) -> None:
-    flags = tyro.cli(Flags, args=argv, prog="python -m model.training.pretrain", config=(tyro.conf.FlagCreatePairsOff,))
     with reported():
+        flags = tyro.cli(
+            Flags, args=argv, prog="python -m model.training.pretrain", config=(tyro.conf.FlagCreatePairsOff,)
+        )
         _check(flags)
         console = Console()
         torch.set_num_threads(usable_cores())

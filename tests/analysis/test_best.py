@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from analysis.best import main
+from search.ledger import Ledger
+from search.records import End, EndState, Suggested
 from search.run_folder import RunFolder, next_command
 from tests.analysis.staged import stage, stage_refit
 from tests.support import tiny_config
@@ -48,6 +52,60 @@ def test_a_refit_that_is_there_is_shown(tmp_path: Path, capsys: pytest.CaptureFi
     assert f"Chosen: {results.selection.chosen}" in printed
     assert f"Written: {run.path}/refit/model" in printed
     assert "Next:" not in printed
+
+
+def begin_refit(run: RunFolder, folder: RunFolder, *ends: EndState | None) -> None:
+    """Trainings as a refit writes them; None for one that has not ended."""
+    folder.path.mkdir()
+    source = run.trials()[0]
+    with Ledger(folder.ledger) as ledger:
+        for number, state in enumerate(ends, 1):
+            name = f"r{number:03d}"
+            config = dict(source.config)
+            ledger.append(Suggested(trial=name, source="a", params={}, distributions={}, config=config, seed=number))
+            if state is not None:
+                ledger.append(End(trial=name, state=state))
+    os.utime(folder.ledger, (0, 0))
+
+
+def test_a_refit_that_was_begun_is_told(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    begin_refit(run, run.retrained, "completed", "diverged", None)
+    best(run)
+    *_, begun, goes_on = capsys.readouterr().out.splitlines()
+    last = f"{datetime.fromtimestamp(0):%Y-%m-%d %H:%M:%S}"
+    far = f"2 of the 3 trainings begun so far have ended, in {run.retrained.path}, last written to at {last}"
+    assert begun == f"A refit was begun and has not come to its end: {far}"
+    assert goes_on == f"Go on, where none is running: {next_command(run)}, with the flags that it was given"
+    run.retrained.ledger.write_bytes(b"{}\n{}\n")
+    assert refused(run, capsys).endswith(f"; {next_command(run)} goes on from the line before\n")
+
+
+def test_another_refit_that_was_begun_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = stage(tmp_path, 14, config=tiny_config())
+    stage_refit(run)
+    begin_refit(run, run.retrained, "completed")
+    best(run)
+    assert "begun" not in capsys.readouterr().out
+    begin_refit(run, run.retrained_with_dev, None)
+    best(run)
+    assert "Another refit was begun since: 1 of the 2 trainings begun so far" in capsys.readouterr().out
+
+
+def test_a_report_is_written_where_it_is_older_than_the_refit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = stage(tmp_path, 14, config=tiny_config())
+    results, report = stage_refit(run), run.path / "report.html"
+    monkeypatch.setattr("analysis.winner.refit.refit", lambda *_, **__: results)
+    monkeypatch.setattr("analysis.report.write_report", lambda run: report.write_text("anew"))
+    for before, written in ((None, True), (-60, True), (60, False)):
+        if before is not None:
+            report.write_text("before")
+            at = (run.refit / "results.json").stat().st_mtime + before
+            os.utime(report, (at, at))
+        best(run, "--refit")
+        assert (report.read_text() == "anew") == written
+        assert f"Report:  {report}" in capsys.readouterr().out
 
 
 def refused(run: RunFolder, capsys: pytest.CaptureFixture[str], *flags: str) -> str:

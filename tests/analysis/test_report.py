@@ -15,7 +15,7 @@ import pytest
 from analysis.page.content import SECTIONS
 from analysis.report import main, write_report
 from analysis.why.importance import Importance
-from analysis.winner.results import read_results, write_results
+from analysis.winner.results import Estimate, read_results, write_results
 from search.pareto import Objective, front
 from search.run_folder import RunFolder
 from tests.analysis.staged import stage, stage_refit
@@ -171,6 +171,14 @@ def test_the_figures_are_those_of_the_refit(whole: RunFolder, html: str) -> None
     assert "similarity.cosine" in page.sections["ablation"]
     assert page.sections["errors"].count("A made-up sentence") == 9
     assert "--refit" not in page.sections["figures"]
+
+
+def test_a_corrected_score_above_the_search_is_explained(tmp_path: Path) -> None:
+    run = stage(tmp_path, 14, config=tiny_config())
+    results = stage_refit(run)
+    above = replace(results.selection, corrected=Estimate(0.99, 0.98, 1.0))
+    write_results(run.refit, replace(results, selection=above))
+    assert f"Corrected for selection, dev is {above.above_the_search}." in page_of(run).sections["figures"]
 
 
 def test_a_model_that_was_trained_on_dev_too(tmp_path: Path) -> None:

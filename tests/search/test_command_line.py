@@ -213,7 +213,7 @@ def test_a_dry_run_prints_points_then_draws_and_never_loads_ray(tmp_path: Path) 
     space = tmp_path / "space.py"
     space.write_text(GOOD + 'POINTS = {"first": {"depth": 1, "rate": 1e-4, "pooling": "mean", "common": 0}}\n')
     argv = ["--space", str(space), "--data", "demo", "--dry-run", "3", "--runs-dir", str(tmp_path / "runs")]
-    argv += ["--pretrain-epochs", "1000"]  # nothing is trained
+    argv += ["--pretrain-epochs", "1000", "--address", "auto", "--precision", "fp16"]  # nothing is trained
     code = f"import sys; from search.run import main; code = main({argv!r}); print(code, 'ray' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
@@ -223,13 +223,14 @@ def test_a_dry_run_prints_points_then_draws_and_never_loads_ray(tmp_path: Path) 
         "2. drawn at random",
         "3. drawn at random",
     ]
-    assert lines[:4] == [
+    assert lines[:5] == [
         f"space    {space}, 1 point to try first",
         "data     demo (sentiment 3000, paraphrase 3000, similarity 3000 training examples)",
         "encoder  demo (4 layers, 96 wide), first pre-trained further, epochs: 1000",
+        "note     of no effect without training: --address, --precision",
         "Fields at their default are left out.",
     ]
-    assert lines[5:11] == [
+    assert lines[6:12] == [
         "   encoder       freeze_depth 1, pooling mean",
         "   head          as by default",
         "   sentiment     as by default",

@@ -74,6 +74,20 @@ def test_the_end_says_what_to_type_next(tmp_path: Path, ledger: Ledger, trials: 
     ]
 
 
+@pytest.mark.parametrize(("trials", "goes_on"), [(2, False), (None, True), (3, True)])
+def test_the_end_of_a_budget_says_that_a_larger_one_goes_on(
+    tmp_path: Path, ledger: Ledger, trials: int | None, goes_on: bool
+) -> None:
+    run, info = RunFolder(tmp_path / "one"), dataclasses.replace(ASKED, trials=trials, budget="2h")
+    for name in ("t001", "t002"):
+        ledger.append(suggested(name))
+        ledger.append(End(trial=name, state="stopped"))
+    text = io.StringIO()
+    show_end(run, list(ledger.records.values()), info, Console(file=text, width=120), used_up=True)
+    command = f"{resume_command(run)} --budget N, an N above 2h, which is used up"
+    assert text.getvalue() == "Ended: 2 stopped\n" + (f"Go on: {command}\n" if goes_on else "")
+
+
 def test_with_several_objectives_the_end_shows_the_front(tmp_path: Path, ledger: Ledger) -> None:
     for name, overall, took in (("t001", 0.5, 2.0), ("t002", 0.9, 8.0), ("t003", 0.4, 9.0)):
         ledger.append(suggested(name))

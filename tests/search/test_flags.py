@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import tyro
 
-from search.flags import Flags, check_flags
+from search.flags import Flags, check_flags, without_effect
 from search.run import with_newest
 from tests.support import refused
 
@@ -74,6 +74,24 @@ def test_all_else_stays_as_it_began(argv: tuple[str, ...]) -> None:
     allowed = "--trials, --budget, --concurrent, --trials-per-gpu, --address, --cache-gb, --runs-dir"
     with refused(f"{argv[0]} can't be given with --resume: the run goes on as it began; allowed: {allowed}"):
         check_flags(parse("--resume", *argv))
+
+
+def test_a_dry_run_makes_nothing_of_how_trials_are_trained() -> None:
+    search = (
+        "--trials",
+        "9",
+        "--no-early-stopping",
+        "--address",
+        "auto",
+        "--trials-per-gpu",
+        "2",
+        "--precision",
+        "fp32",
+    )
+    inputs = ("--data", "demo", "--seed", "1", "--pretrain-epochs", "1", "--max-tokens", "64", "--strict")
+    assert without_effect(parse(*search, *inputs)) == []
+    found = without_effect(parse("--dry-run", "3", *search, *inputs))
+    assert found == ["--trials", "--no-early-stopping", "--trials-per-gpu", "--address", "--precision"]
 
 
 def test_a_budget_is_looked_at_first() -> None:

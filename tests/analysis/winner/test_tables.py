@@ -58,6 +58,28 @@ def test_the_finalists_and_how_far_they_can_be_told_apart(results: Results) -> N
     assert f"Without the luck of that: {corrected.value:.4f} ({corrected.low:.4f} to {corrected.high:.4f}), by" in text
 
 
+def above(results: Results, *, mean: float) -> Results:
+    """With a corrected score above what the search saw of the chosen trial, whose seeds came to `mean`."""
+    selection = results.selection
+    one = dataclasses.replace(selection.finalists[0], searched=0.7, mean=Estimate(mean, mean - 0.01, mean + 0.01))
+    return dataclasses.replace(
+        results,
+        selection=dataclasses.replace(
+            selection, finalists=[one, *selection.finalists[1:]], corrected=Estimate(0.71, 0.69, 0.73)
+        ),
+    )
+
+
+def test_why_the_corrected_score_is_above_the_search(results: Results) -> None:
+    assert results.selection.above_the_search is None
+    assert "That is above" not in printed(results)
+    seen = f"That is above the 0.7000 that the search saw of {results.selection.chosen}, since "
+    luckless = seen + "its fresh seeds did better, 0.7200 in the mean; with few seeds a part of that is luck too.\n"
+    assert luckless in printed(above(results, mean=0.72))
+    drawn = seen + "trials near it did better, and it can't be told from them.\n"
+    assert drawn in printed(above(results, mean=0.69))
+
+
 def test_the_cheapest_of_equals(results: Results) -> None:
     cheap = dataclasses.replace(results.selection, prefer="cheap")
     assert "the cheapest to train of those not told apart" in printed(dataclasses.replace(results, selection=cheap))

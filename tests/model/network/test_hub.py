@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -11,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from model.network.pretrained import read_encoder
+from model.network.shape import read_config
 from tests.model.network.hf import bert_folder, edit_json
+from tests.support import refused
 
 ROOT = Path(__file__).parents[3]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -149,11 +152,46 @@ def test_never_asks_for_a_pickle(answers, hub):
     assert ("org/pickled", "pytorch_model.bin") not in hub.asked
 
 
+WITHOUT = "; without the hub: --encoder demo, the built-in one, or --encoder path/to/folder"
+
+
 @pytest.mark.parametrize("name", ["org/none", "none"])
 def test_names_the_unknown_repository(answers, name):
     assert answers[name].startswith(
         f"--encoder {name}: no such folder, and not to be had from the hub (404 Client Error"
     )
+
+    assert answers[name].endswith(WITHOUT)
+
+
+@pytest.fixture
+def tries(monkeypatch):
+    """Without a network: how often a name was looked for."""
+    found = []
+
+    def look(host, port):
+        found.append(host)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look)
+    monkeypatch.setattr("model.network.shape._PATIENCE", 0.0)
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    return found
+
+
+def test_without_a_network_it_is_known_soon(tries, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_: pytest.fail("this tries for half a minute"))
+    reason = f"[Errno {socket.EAI_AGAIN}] Temporary failure in name resolution"
+    with refused(f"--encoder org/new: no such folder, and not to be had from the hub ({reason}){WITHOUT}"):
+        read_encoder("org/new")
+    assert tries == ["huggingface.co"] * 2
+
+
+def test_a_proxy_looks_for_the_hub_by_itself(tries, monkeypatch, folders):
+    monkeypatch.setattr("urllib.request.getproxies", lambda: {"https": "http://proxy:8080"})
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda name, file: str(folders[name] / file))
+    assert read_config("org/whole")[1].hidden_size == 16
+    assert tries == []
 
 
 def test_reads_what_was_fetched_before_without_the_hub(answers, home):
