@@ -121,22 +121,14 @@ def _how_far(run: RunFolder, trainings: list[TrialRecord]) -> str:
 
 def refit_and_report(run: RunFolder, arguments: Arguments, console: Console) -> None:
     """Everything that --refit does."""
+    from analysis.report import write_report
     from analysis.winner.refit import refit  # with torch, which takes seconds
     from analysis.winner.tables import show
 
     results = refit(run, arguments.options, console, go_on=_command(run, arguments))
     show(results, run.info().tasks, console)
-    if not _report_is_newer(run):
-        from analysis.report import write_report  # with matplotlib, which takes seconds
-
-        write_report(run)
+    write_report(run)
     _tell_files(run, console)
-
-
-def _report_is_newer(run: RunFolder) -> bool:
-    """Whether the report is of the refit that is there."""
-    report, results = run.path / "report.html", run.refit / "results.json"
-    return report.exists() and report.stat().st_mtime >= results.stat().st_mtime
 
 
 def _say(line: str, console: Console) -> None:

@@ -23,26 +23,19 @@ from analysis.winner.options import Options
 from analysis.winner.predictions import write_predictions
 from analysis.winner.results import KEPT, Results, WithDev, read_results, write_results
 from analysis.winner.trained import SPLITS, Outputs, save_outputs
-from analysis.winner.unchanged import made_from, still_stands
 from model.errors import UserError
 from search.job import Job
 from search.run_folder import RunFolder
 
 
 def refit(run: RunFolder, options: Options, console: Console, go_on: str) -> Results:
-    """Trains what has not been trained, chooses, and writes the run's folder refit/ (analysis.winner.results) anew. If
-    it is there and follows from the same, nothing is computed (analysis.winner.unchanged).
+    """Trains what has not been trained, chooses, and writes the run's folder refit/ (analysis.winner.results) anew.
 
     Raises UserError where data or encoder have changed since the search, and where no trial or seed is left to choose
     from; KeyboardInterrupt after Ctrl-C: the same command, `go_on`, goes on where it was.
     """
     ground = prepare(run, options, console, go_on)
-    before = _the_one_before(run)
-    if before is not None and still_stands(ground, before):
-        return before
-    if before is not None and before.flags != options.flags():
-        made_with = " ".join(before.flags) or "no other flags"
-        ground.say(f"This will replace {run.refit}, which was made with: {made_with}")
+    _tell_of_the_one_before(ground)
     records, tasks, trained = run.trials(), ground.corpus.tasks, ground.trained
     able = distinct(records)
     if not able:
@@ -76,18 +69,20 @@ def refit(run: RunFolder, options: Options, console: Console, go_on: str) -> Res
         test_size=ground.corpus.size("test"),
         contaminated={"dev": trained.in_train("dev"), "test": kept.trained.in_train("test")},
         flags=options.flags(),
-        made_from=made_from(ground),
     )
     said = {record.name: trained.outputs(record) for record in names.values() if trained.is_sound(record)}
     _write(ground, results, kept, {**said, **candidates.combined_outputs, KEPT: kept.outputs})
     return results
 
 
-def _the_one_before(run: RunFolder) -> Results | None:
-    """The refit that is there. One that can't be read any more is none."""
+def _tell_of_the_one_before(ground: Ground) -> None:
+    """Which refit this one replaces, where that was another. One that can't be read any more is none."""
+    folder = ground.run.refit
     with suppress(UserError):
-        return read_results(run.refit)
-    return None
+        before = read_results(folder)
+        if before is not None and before.flags != ground.options.flags():
+            made_with = " ".join(before.flags) or "no other flags"
+            ground.say(f"This will replace {folder}, which was made with: {made_with}")
 
 
 def trained_with_dev(ground: Ground, kept: Combination) -> Combination:

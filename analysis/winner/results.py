@@ -255,8 +255,6 @@ class Results:
     """By split (dev, test), then task: examples that stand in train too, or in dev where that was trained on."""
     flags: list[str]
     """What was typed beside --refit."""
-    made_from: str = ""
-    """A hash of all that this follows from (analysis.winner.unchanged)."""
 
     @property
     def kept(self) -> Candidate:

@@ -51,8 +51,7 @@ class Trained:
         """`tokens` hold dev, test and unlabelled, of the corpus with that fingerprint."""
         self._folder = folder
         self.tokens = tokens
-        self.of = f"{fingerprint} {precision} {device.type}"
-        """Which sentences are asked about, and in what."""
+        self._of = f"{fingerprint} {precision} {device.type}"
         self._encoder = encoder
         self._precision: ConcretePrecision = precision
         self._device = device
@@ -82,7 +81,7 @@ class Trained:
         """What the trial's model says; kept in its folder, so that it is asked once."""
         path = self._folder.trial(record.name) / _FILE
         assert record.kept is not None, "it was trained"
-        of = f"{self.of} epoch {record.kept.epoch} {key_of(record)}"
+        of = f"{self._of} epoch {record.kept.epoch} {key_of(record)}"
         found = self._read(path, of)
         if found is None:
             found = self.ask(self.model(record))

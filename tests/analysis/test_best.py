@@ -91,23 +91,6 @@ def test_another_refit_that_was_begun_is_told(tmp_path: Path, capsys: pytest.Cap
     assert "Another refit was begun since: 1 of the 2 trainings begun so far" in capsys.readouterr().out
 
 
-def test_a_report_is_written_where_it_is_older_than_the_refit(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = stage(tmp_path, 14, config=tiny_config())
-    results, report = stage_refit(run), run.path / "report.html"
-    monkeypatch.setattr("analysis.winner.refit.refit", lambda *_, **__: results)
-    monkeypatch.setattr("analysis.report.write_report", lambda run: report.write_text("anew"))
-    for before, written in ((None, True), (-60, True), (60, False)):
-        if before is not None:
-            report.write_text("before")
-            at = (run.refit / "results.json").stat().st_mtime + before
-            os.utime(report, (at, at))
-        best(run, "--refit")
-        assert (report.read_text() == "anew") == written
-        assert f"Report:  {report}" in capsys.readouterr().out
-
-
 def refused(run: RunFolder, capsys: pytest.CaptureFixture[str], *flags: str) -> str:
     with pytest.raises(SystemExit) as caught:
         best(run, *flags)

@@ -5,18 +5,15 @@ from __future__ import annotations
 import dataclasses
 import io
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 from rich.console import Console
 
-from analysis.winner.ground import prepare
 from analysis.winner.options import Options
 from analysis.winner.refit import refit
 from analysis.winner.results import Results
-from analysis.winner.unchanged import made_from, still_stands
 from model.config import TrialConfig
 from model.data.corpus import Corpus
 from model.data.tokens import Tokens
@@ -26,7 +23,7 @@ from model.problem import Problem
 from model.training.loop import train
 from search.job import Job, key_of
 from search.ledger import Ledger
-from search.records import End, Report, Suggested, TrialError, TrialRecord
+from search.records import End, Report, Suggested, TrialRecord
 from search.run_folder import RunFolder
 from search.space import load_space
 from tests.search.events import report
@@ -164,69 +161,6 @@ def test_a_refit_that_will_be_replaced_is_told(anew: Refit, searched: RunFolder)
     (searched.refit / "results.json").write_text("{}")
     anew(seeds=1, comparison=False)
     assert "replace" not in anew.said, "nobody can read it"
-
-
-class ComputedAnewError(Exception):
-    """A refit came to its choice."""
-
-
-@pytest.fixture
-def stops(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """From now on no refit gets further than its trainings."""
-
-    def select(*_: object) -> None:
-        raise ComputedAnewError
-
-    return lambda: monkeypatch.setattr("analysis.winner.refit.select", select)
-
-
-def test_the_same_refit_once_more_computes_nothing(
-    anew: Refit, searched: RunFolder, monkeypatch: pytest.MonkeyPatch, stops: Callable[[], None]
-) -> None:
-    first = anew(seeds=1, comparison=False)
-    stops()
-    assert anew(seeds=1, comparison=False) == first
-    for name, other in (("versions", lambda: {"torch": "0.1"}), ("_code", lambda: [Path(__file__)])):
-        with monkeypatch.context() as context:
-            context.setattr(f"analysis.winner.unchanged.{name}", other)
-            with pytest.raises(ComputedAnewError):
-                anew(seeds=1, comparison=False)
-    with pytest.raises(ComputedAnewError):
-        anew(seeds=1, comparison=False, prefer="cheap")
-    assert anew(seeds=1, comparison=False) == first, "it is still there"
-    student = Path(searched.info().data) / "sts-test-student.csv"
-    told = student.read_text()
-    student.write_text(told.replace("dog", "cow"))
-    with pytest.raises(ComputedAnewError):
-        anew(seeds=1, comparison=False)
-    student.write_text(told)
-    assert anew(seeds=1, comparison=False) == first
-    (searched.refit / "model").rename(searched.refit / "elsewhere")
-    with pytest.raises(ComputedAnewError):
-        anew(seeds=1, comparison=False)
-
-
-@pytest.mark.parametrize("where", ["search", "trainings"])
-def test_a_refit_of_other_trials_is_computed(
-    anew: Refit, searched: RunFolder, where: str, stops: Callable[[], None]
-) -> None:
-    anew(seeds=1, comparison=False)
-    stops()
-    with Ledger((searched if where == "search" else searched.retrained).ledger) as ledger:
-        ledger.append(Suggested(trial="t009", source="a", params={}, distributions={}, config={}, seed=1))
-    with pytest.raises(ComputedAnewError):
-        anew(seeds=1, comparison=False)
-
-
-def test_what_failed_is_tried_once_more(anew: Refit, searched: RunFolder) -> None:
-    results = anew(seeds=1, comparison=False)
-    ground = prepare(searched, Options(finalists=2, seeds=1, comparison=False), Console(file=io.StringIO()), "again")
-    assert still_stands(ground, results)
-    with Ledger(searched.retrained.ledger) as ledger:
-        ledger.append(Suggested(trial="r009", source="a", params={}, distributions={}, config={}, seed=1))
-        error = TrialError(type="OSError", message="", traceback="")
-        ledger.append(End(trial="r009", state="failed", error=error))
-    assert not still_stands(ground, dataclasses.replace(results, made_from=made_from(ground)))
 
 
 def test_a_seed_that_diverges_is_told_and_counted(anew: Refit) -> None:
