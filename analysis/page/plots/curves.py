@@ -54,7 +54,8 @@ def all_trials(records: Sequence[TrialRecord], won: TrialRecord | None) -> Pictu
         _name_winner(axes, won)
         for rung in rungs:
             axes.axvline(rung, color=MUTED, linestyle=(0, (4, 4)), linewidth=1, zorder=0.5)
-            axes.text(rung, 0.01, f" rung {rung}", transform=axes.get_xaxis_transform(), color=MUTED)
+            foot = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points"}
+            axes.annotate(f"rung {rung}", (rung, 0.01), xytext=(4, 0), color=MUTED, **foot)
         _by_epoch(axes, "overall on dev")
         handles = _handles(states, won)
         if drawing.narrow:

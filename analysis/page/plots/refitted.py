@@ -123,7 +123,8 @@ def _equals(selection: Selection) -> str:
     if len(selection.finalists) > 1:
         told += f" Not to be told apart from it: {', '.join(tied) or 'none'}."
     fell = [one.searched - one.mean.value for one in selection.finalists if one.mean is not None]
-    return f"{told} In the search they looked {sum(fell) / len(fell):+.4f} better on average."
+    mean = sum(fell) / len(fell)
+    return f"{told} In the search they looked {abs(mean):.4f} {'better' if mean >= 0 else 'worse'} on average."
 
 
 def ablation(path: AblationPath) -> Picture:

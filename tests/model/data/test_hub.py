@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 
 import pytest
 from huggingface_hub.errors import HTTPError  # pyright: ignore[reportPrivateImportUsage]
@@ -15,51 +13,10 @@ from model.data.corpus import Corpus, part_of, read_corpus
 from model.data.hub import DATASETS, LIBRARY
 from model.data.tasks import CS224N
 from model.errors import UserError
+from tests.model.data.hub_library import DatasetsError, Library
 from tests.support import refused
 
 ROOT = Path(__file__).parents[3]
-Columns = Mapping[str, list[object]]
-QUESTIONS = [f"is the cat {i} fine?" for i in range(200)]
-SST5 = {
-    "train": {"text": ["A good film ", "A dull one"], "label": [3, 1], "label_text": ["positive", "negative"]},
-    "validation": {"text": ["Fine"], "label": [2], "label_text": ["neutral"]},
-    "test": {"text": ["Awful", "Great"], "label": [0, 4], "label_text": ["very negative", "very positive"]},
-}
-QQP = {
-    "train": {"question1": QUESTIONS, "question2": QUESTIONS[::-1], "label": [0, 1] * 100, "idx": list(range(200))},
-    "validation": {"question1": ["Why?"], "question2": ["How?"], "label": [1], "idx": [0]},
-    "test": {"question1": ["Who?"], "question2": ["What?"], "label": [-1], "idx": [0]},
-}
-STSB = {
-    "train": {"sentence1": QUESTIONS, "sentence2": QUESTIONS, "label": [0.0, 2.5] * 100, "idx": list(range(200))},
-    "validation": {"sentence1": ["A cat"], "sentence2": ["A dog"], "label": [3.799999952316284], "idx": [0]},
-    "test": {"sentence1": ["A man"], "sentence2": ["A girl"], "label": [-1.0], "idx": [0]},
-}
-
-
-class DatasetsError(Exception):
-    """The library's own."""
-
-
-class Library(ModuleType):
-    """What is used of `datasets`: repositories by id and subset, each with splits of columns."""
-
-    def __init__(self) -> None:
-        super().__init__("datasets")
-        self.exceptions = SimpleNamespace(DatasetsError=DatasetsError)
-        self.held: dict[tuple[str, str | None], dict[str, Columns]] = {
-            ("SetFit/sst5", None): dict(SST5),
-            ("nyu-mll/glue", "qqp"): dict(QQP),
-            ("nyu-mll/glue", "stsb"): dict(STSB),
-        }
-        self.asked: list[tuple[str, str | None, str]] = []
-        self.fails: Exception | None = None
-
-    def load_dataset(self, path: str, name: str | None, *, split: str) -> SimpleNamespace:
-        self.asked.append((path, name, split))
-        if self.fails is not None:
-            raise self.fails
-        return SimpleNamespace(to_dict=lambda: self.held[path, name][split])
 
 
 @pytest.fixture
