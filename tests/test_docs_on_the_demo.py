@@ -50,6 +50,7 @@ PLAYED = [
 """Pages whose commands are run here, in this order."""
 NOT_PLAYED = {
     "docs/cluster.md": "ray up, ray attach and sbatch need machines: tests/test_cluster_docs.py, tests/faults",
+    "docs/gpus.md": "--trials-per-gpu auto needs a GPU; its other command is the README's",
     "docs/reference.md": "written by its command: tests/model/test_reference.py",
     "benchmarks/README.md": "measurements of minutes to hours: tests/benchmarks",
     "CONTRIBUTING.md": "make test, which runs this",
