@@ -21,8 +21,8 @@ GROWTH = 1.3
 """and again when there are so many times as many."""
 
 _in_one_thread = ThreadpoolController().wrap(limits=1, user_api="blas")
-"""Of matrices of some hundred rows, threads take longer to share the work than to do it; where trials keep all cores
-busy, thrice as long in all."""
+"""Of matrices of some hundred rows, threads take longer to share the work than to do it, above all where trials keep
+all cores busy."""
 
 
 @dataclass(frozen=True)

@@ -81,8 +81,7 @@ def test_its_front_is_further_than_that_of_a_search_for_overall_alone(
             with Ledger(tmp_path / f"{seed}-{len(objectives)}.jsonl") as ledger:
                 volumes.append(spent(ledger, space, problem, objectives, seed))
         gains.append(volumes[1] / volumes[0])
-    assert sum(gain > 1 for gain in gains) >= 6, gains
-    assert math.prod(gains) ** (1 / 10) > 1.02, gains
+    assert math.prod(gains) ** (1 / 10) > 1.04, gains
 
 
 @pytest.fixture(scope="module")
