@@ -99,7 +99,8 @@ class Flags:
     seed: int = 0
     """Of the draws and of the training."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """What trials compute in. auto: bf16 where the hardware has it, fp16 on other GPUs, else fp32."""
+    """What trials compute in. auto: bf16 where the hardware is faster in it, fp16 on other GPUs, else
+    fp32."""
     cache_gb: Annotated[float | None, arg(metavar="GB", help_behavior_hint="(default: 8)")] = None
     """Disk, on each node, for what frozen layers put out (in ~/.cache/minbert-search): that is computed once for all
     trials and runs. 0: it is computed anew in every step."""

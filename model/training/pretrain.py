@@ -135,7 +135,7 @@ class Flags:
     seed: int = 0
     """Of the order and of the masks."""
     precision: Precision = "auto"
-    """What is computed in. auto: bf16 where the hardware has it, fp16 on other GPUs, else fp32."""
+    """What is computed in. auto: bf16 where the hardware is faster in it, fp16 on other GPUs, else fp32."""
 
 
 def main(argv: list[str] | None = None) -> None:

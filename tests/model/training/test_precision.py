@@ -26,7 +26,8 @@ def test_on_a_gpu(monkeypatch, native_bf16, expected):
 @pytest.mark.parametrize(
     ("capabilities", "auto"),
     [
-        ({"avx512_bf16": True, "amx_bf16": False}, "bf16"),
+        ({"avx512_bf16": True, "amx_bf16": False, "cpu_name": "AMD EPYC"}, "bf16"),
+        ({"avx512_bf16": True, "amx_bf16": False, "cpu_name": "Intel Xeon"}, "fp32"),
         ({"avx512_bf16": False, "amx_bf16": True}, "bf16"),
         ({"avx512_bf16": False, "amx_bf16": False}, "fp32"),
         ({}, "fp32"),  # a processor of another make
