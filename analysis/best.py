@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
 from analysis.winner.options import Options
 from model.config import TrialConfig
+from model.console import Console
 from model.describe import describe
 from model.errors import UserError, reported
 from search.commands import own_name
@@ -58,6 +58,7 @@ def main(argv: list[str] | None = None) -> int:
         try:
             refit_and_report(run, arguments, console)
         except KeyboardInterrupt:
+            console.may_be_unread = True
             console.print("Go on:", _command(run, arguments), soft_wrap=True, highlight=False)
             return INTERRUPTED
     return 0

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import tyro
-from rich.console import Console
 
+from model.console import Console
 from model.errors import UserError, reported
 from search.commands import own_name
 from search.description import announce, announce_inputs, computes_in, describe_run, differences, nothing_left

@@ -18,10 +18,10 @@ from typing import Annotated, Self
 
 import torch
 import tyro
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from model.console import Console
 from model.data.corpus import NAMED, read_corpus
 from model.data.task_file import read_task_file
 from model.data.tasks import CS224N_SOURCES

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
+from model.console import Console
 from model.data.tasks import CS224N_SOURCES
 from model.network.pretrained import Encoder
 from model.problem import Problem
