@@ -194,7 +194,10 @@ def show_end(
     lines = [f"Ended: {ends(records)}"] if records else []
     wanted = used_up if info.trials is None else info.trials > len(records)
     if wanted or not all(record.has_ended for record in records):
-        more = f" --budget N, an N above {info.budget}, which is used up" if used_up else ""
+        more = ""
+        if used_up:
+            lines.append(f"The budget of {info.budget} is used up; a larger one goes on, such as twice as much:")
+            more = f" --budget {Budget.parse(info.budget).doubled()}"
         lines.append(f"Go on: {resume_command(run)}{more}")
     if winner(records):
         lines.append(f"Next:  {next_command(run)}")
