@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
 from analysis.winner.options import Options
 from model.config import TrialConfig
+from model.console import Console
 from model.describe import describe
 from model.errors import UserError, reported
 from search.commands import own_name
 from search.leaderboard import front_table, leaderboard_table, make_console
-from search.ledger import read_ledger
-from search.records import TrialRecord, winner
+from search.ledger import read_events, read_ledger
+from search.records import Session, Suggested, TrialRecord, winner
 from search.run_folder import RunFolder, newest_run, next_command, open_run
 
 INTERRUPTED = 130
@@ -43,7 +43,7 @@ class Arguments:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0, 2 for what the user got wrong, 130 after Ctrl-C."""
+    """0, 2 for what the user got wrong, 130 after Ctrl-C, 141 where nobody reads on."""
     with reported():
         arguments = tyro.cli(
             Arguments, args=argv, prog=own_name("analysis.best"), config=(tyro.conf.FlagCreatePairsOff,)
@@ -58,6 +58,7 @@ def main(argv: list[str] | None = None) -> int:
         try:
             refit_and_report(run, arguments, console)
         except KeyboardInterrupt:
+            console.may_be_unread = True
             console.print("Go on:", _command(run, arguments), soft_wrap=True, highlight=False)
             return INTERRUPTED
     return 0
@@ -83,40 +84,65 @@ def show_winner(run: RunFolder, console: Console) -> None:
 
 def show_refit(run: RunFolder, console: Console) -> None:
     """What a refit found, how far one is that was begun, or how to make one."""
-    from analysis.winner.results import read_results
+    from analysis.winner.results import read_results, results_time
     from analysis.winner.tables import show  # with scipy, which takes a second
 
-    results, trainings = read_results(run.refit), _trainings(run)
-    if results is None and trainings:
-        _say(f"A refit was begun and has not come to its end: {_how_far(run, trainings)}", console)
-        _say(f"Go on, where none is running: {next_command(run)}, with the flags that it was given", console)
-        return
-    if results is None:
-        console.print("Next:", next_command(run), soft_wrap=True, highlight=False)
-        return
-    console.print(f"\nRefitted by: {' '.join([next_command(run), *results.flags])}", soft_wrap=True, highlight=False)
-    show(results, run.info().tasks, console)
-    _tell_files(run, console)
-    if not all(record.has_ended for record in trainings):
-        _say(f"Another refit was begun since: {_how_far(run, trainings)}", console)
-
-
-def _trainings(run: RunFolder) -> list[TrialRecord]:
-    """What refits have trained so far, or begun to."""
+    results = read_results(run.refit)
+    if results is not None:
+        typed = " ".join([next_command(run), *results.flags])
+        console.print(f"\nRefitted by: {typed}", soft_wrap=True, highlight=False)
+        show(results, run.info().tasks, console)
+        _tell_files(run, console)
     try:
-        ledgers = [read_ledger(folder.ledger) for folder in (run.retrained, run.retrained_with_dev)]
+        trainings = _trainings(run)
     except UserError as error:
-        raise UserError(f"{error}; {next_command(run)} goes on from the line before") from None
-    return [record for ledger in ledgers for record in ledger.trials.values()]
+        damage = f"{error}; {next_command(run)}, with the flags that it was given, goes on from the line before"
+        if results is None:
+            raise UserError(damage) from None
+        _say(f"Note: {damage}", console)  # the results stand without it
+        return
+    if results is not None:
+        if trainings and trainings.begun > results_time(run.refit):
+            _say(f"Another refit was begun since: {trainings}", console)
+    elif trainings:
+        _say(f"A refit was begun and has not come to its end: {trainings}", console)
+        _say(f"Go on, where none is running: {next_command(run)}, with the flags that it was given", console)
+    else:
+        console.print("Next:", next_command(run), soft_wrap=True, highlight=False)
 
 
-def _how_far(run: RunFolder, trainings: list[TrialRecord]) -> str:
-    """In words. Whether one is running its files don't say, but when it last wrote to them."""
-    ended = sum(record.has_ended for record in trainings)
-    ledgers = (run.retrained.ledger, run.retrained_with_dev.ledger)
-    last = datetime.fromtimestamp(max(path.stat().st_mtime for path in ledgers if path.exists()))
-    far = f"{ended} of the {len(trainings)} trainings begun so far have ended"
-    return f"{far}, in {run.retrained.path}, last written to at {last:%Y-%m-%d %H:%M:%S}"
+@dataclass(frozen=True)
+class _Trainings:
+    """What refits have trained so far, or begun to."""
+
+    count: int
+    ended: int
+    begun: float
+    """When the last refit, or training of one, was begun."""
+    written: float
+    """When one last wrote to its files: whether it is still running they don't say."""
+    folders: list[Path]
+
+    def __str__(self) -> str:
+        far = f"{self.ended} of the {self.count} trainings begun so far have ended"
+        where = " and ".join(map(str, self.folders))
+        return f"{far}, in {where}, last written to at {datetime.fromtimestamp(self.written):%Y-%m-%d %H:%M:%S}"
+
+
+def _trainings(run: RunFolder) -> _Trainings | None:
+    """None where there are none yet. Raises UserError where a ledger of them is damaged."""
+    folders = [folder for folder in (run.retrained, run.retrained_with_dev) if folder.ledger.exists()]
+    records = [record for folder in folders for record in read_ledger(folder.ledger).trials.values()]
+    if not records:
+        return None
+    events = [event for folder in folders for event in read_events(folder.ledger)]
+    return _Trainings(
+        count=len(records),
+        ended=sum(record.has_ended for record in records),
+        begun=max(event.time for event in events if isinstance(event, Session | Suggested)),
+        written=max(folder.ledger.stat().st_mtime for folder in folders),
+        folders=[folder.path for folder in folders],
+    )
 
 
 def refit_and_report(run: RunFolder, arguments: Arguments, console: Console) -> None:

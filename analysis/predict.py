@@ -20,12 +20,12 @@ from typing import Annotated
 import numpy as np
 import torch
 import tyro
-from rich.console import Console
 from rich.progress import Progress
 
 from analysis.winner.predictions import in_words
 from analysis.winner.predictor import Predictor, load_predictor
 from analysis.winner.sentences import Column, Sentences, read_sentences
+from model.console import Console
 from model.data.tasks import Binary, Classes, Number, Task
 from model.errors import UserError, reported
 from model.nearest import nearest

@@ -5,7 +5,7 @@ import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import IO
 
 READER_GONE = 141
 """The exit code where nobody reads on, as of `head` when it has seen enough: 128 and the number of SIGPIPE."""
@@ -47,14 +47,30 @@ def _quiet_when_unread() -> Iterator[None]:
         print(end="", flush=True)
     except BrokenPipeError:
         gone = [stream for stream in (sys.stdout, sys.stderr) if _reader_gone(stream)]
-        for stream in gone:  # what is buffered for it must go somewhere at Python's end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        for stream in gone:
+            discard(stream)
         if not gone:
             raise
         sys.exit(READER_GONE)
 
 
-def _reader_gone(stream: TextIO) -> bool:
+def discard(stream: IO[str]) -> None:
+    """From now on nothing comes of what is written to `stream`, nor of what is buffered for it, which must go somewhere
+    at Python's end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def _reader_gone(stream: IO[str] | None) -> bool:
+    """Linux says so by POLLERR, macOS by POLLHUP. There is no reader that could go where `stream` has no file, as in a
+    notebook, or is missing, as in a service."""
+    if stream is None:
+        return False
+    try:
+        number = stream.fileno()
+    except (OSError, ValueError):
+        return False
     poll = select.poll()
-    poll.register(stream, 0)
-    return any(event & select.POLLERR for _, event in poll.poll(0))
+    poll.register(number, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Self
@@ -36,6 +37,15 @@ class Budget:
         if not (budget.seconds or budget.epochs):
             raise UserError(f"--budget {text}: nothing can be done in that; {_ALLOWED}")
         return budget
+
+    def doubled(self) -> str:
+        """Twice as much, as --budget takes it. Only where there is one."""
+        if self.epochs is not None:
+            return f"{2 * self.epochs}epochs"
+        assert self.seconds is not None, "there is a budget"
+        minutes, seconds = divmod(math.ceil(2 * self.seconds), 60)
+        hours, minutes = divmod(minutes, 60)
+        return "".join(f"{count}{unit}" for count, unit in ((hours, "h"), (minutes, "m"), (seconds, "s")) if count)
 
     def used_up(self, seconds: float, epochs: int) -> bool:
         """Whether a run that took `seconds` and `epochs` so far has to end."""

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import cast
 
-from rich.console import Console
-
+from model.console import Console
 from model.data.tokens import Tokens
 from model.errors import UserError
 from model.network.pretrained import Encoder
@@ -125,11 +124,12 @@ def carry_on(
     )
     parameters = {"tokens": tokens, "encoder": encoder, "settings": settings}
     shown = listeners(run, info, ledger, console)
-    halt = Halt(
-        Budget.parse(info.budget),
-        ledger.history,
-        on_interrupt=lambda: console.print("Stopping all trials; once more to break off."),
-    )
+
+    def tell_of_interruption() -> None:
+        console.may_be_unread = True  # all is still to be stopped in order
+        console.print("Stopping all trials; once more to break off.")
+
+    halt = Halt(Budget.parse(info.budget), ledger.history, on_interrupt=tell_of_interruption)
     decider, searcher_for = strategy_for(ledger, halt)
     judge = Judge(ledger, info.epochs, decider)
     searcher = searcher_for()
@@ -194,7 +194,10 @@ def show_end(
     lines = [f"Ended: {ends(records)}"] if records else []
     wanted = used_up if info.trials is None else info.trials > len(records)
     if wanted or not all(record.has_ended for record in records):
-        more = f" --budget N, an N above {info.budget}, which is used up" if used_up else ""
+        more = ""
+        if used_up:
+            lines.append(f"The budget of {info.budget} is used up; a larger one goes on, such as twice as much:")
+            more = f" --budget {Budget.parse(info.budget).doubled()}"
         lines.append(f"Go on: {resume_command(run)}{more}")
     if winner(records):
         lines.append(f"Next:  {next_command(run)}")

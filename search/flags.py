@@ -112,7 +112,7 @@ _MAY_CHANGE = ("resume", "trials", "budget", "concurrent", "trials_per_gpu", "ad
 """What a resumed run may be given anew: how much there is to do, and with what."""
 _FOR_TRIALS = (
     *("trials", "budget", "search", "objectives", "epochs", "early_stopping", "epoch_examples", "concurrent"),
-    *("trials_per_gpu", "address", "precision", "cache_gb"),
+    *("trials_per_gpu", "address", "run", "runs_dir", "precision", "cache_gb"),
 )
 """Of no effect where none is trained."""
 
@@ -145,7 +145,7 @@ def check_flags(flags: Flags) -> None:
                 raise UserError(
                     f"{_typed(name)} can't be given with --resume: the run goes on as it began; allowed: {allowed}"
                 )
-    elif flags.run is not None:
+    elif flags.run is not None and flags.dry_run is None:  # which makes no run
         check_name(flags.runs_dir, flags.run)
 
 

@@ -12,7 +12,7 @@ from model.data.corpus import Corpus, Split, holds_cs224n, read_corpus
 from model.data.task_file import read_task_file
 from model.data.tasks import CS224N_SOURCES, Source
 from model.errors import UserError
-from model.network.shape import LEAST_TOKENS, read_config
+from model.network.shape import LEAST_TOKENS, another_can_be_named, read_config
 from model.problem import Problem
 from search.flags import Flags
 from search.run_folder import RunFolder, RunInfo
@@ -60,7 +60,8 @@ def given(flags: Flags) -> Inputs:
     if flags.strict and describe(leaks, "dev"):
         raise UserError("\n".join(["--strict: the same sentences stand in two splits", *describe(leaks, "dev")]))
     encoder_name = flags.encoder or ("demo" if corpus.name == "demo" else "bert-base-uncased")
-    shape = read_config(encoder_name)[1]
+    with another_can_be_named():
+        shape = read_config(encoder_name)[1]
     most, max_tokens = shape.max_positions, flags.max_tokens or shape.max_positions
     if not LEAST_TOKENS <= max_tokens <= most:
         allowed = f"a whole number from {LEAST_TOKENS} to {most}, the encoder's positions"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from model.console import Console
 from search.pareto import Objective, front, seconds_an_epoch
 from search.records import TrialRecord, winner
 

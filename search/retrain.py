@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from rich.console import Console
-
+from model.console import Console
 from model.data.tokens import Tokens
 from model.errors import UserError
 from model.network.pretrained import Encoder

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import tyro
-from rich.console import Console
 
+from model.console import Console
 from model.errors import UserError, reported
+from model.network.shape import another_can_be_named
 from search.commands import own_name
 from search.description import announce, announce_inputs, computes_in, describe_run, differences, nothing_left
 from search.disk import check_room, room_for_states
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0 for a finished run, 1 where no trial can win, 2 for what the user got wrong, 130 after Ctrl-C."""
+    """0 for a finished run, 1 where no trial can win, 2 for what the user got wrong, 130 after Ctrl-C, 141 where nobody
+    reads on."""
     begun = time.monotonic()
     arguments = with_newest(sys.argv[1:] if argv is None else argv)
     with reported():
@@ -69,7 +71,8 @@ def start(flags: Flags, console: Console, begun: float) -> int:
             console.print(text, soft_wrap=True, highlight=False, markup=False)
         dry_run(inputs.space, inputs.problem, flags.dry_run, flags.seed, console)
         return 0
-    encoder = inputs.read_encoder()
+    with another_can_be_named():
+        encoder = inputs.read_encoder()
 
     from model.data.tokens import tokenize
     from model.training.pretrain import save_encoder

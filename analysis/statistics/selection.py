@@ -244,9 +244,10 @@ def _corrected(trials: Sequence[str], luck: Luck, searched: Mapping[str, float],
     the less their worth differs. A trial is seen through its score in the search, a contender through the mean of that
     and its fresh ones.
 
-    It may lie above the contender's score in the search, where fresh seeds did better. It is not held below that: in
-    simulated searches (tests/analysis/known_truth.py) it was above in one of eight, and was right there with 10 seeds
-    each, where that bound would be 0.002 too low; with 3 seeds it was 0.002 too high, and the bound would be right.
+    It may lie above the contender's score in the search, as in one of eight simulated searches. There it is too high:
+    by some 0.003 with 3 seeds each and 0.002 with 10, and a bound at the search's score, some 0.002 lower, is nearer
+    (tests/analysis/statistics/test_selection.py). It is not held below that all the same: the bound is one training's
+    score, which fresh seeds do not make truer, and with many of them, better than it in the mean, it would be too low.
 
     The interval has the width of that mean's, before it was shrunk: the posterior's takes the spread of the trials'
     worth for known, which it isn't, and covers the truth too rarely.

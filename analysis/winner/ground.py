@@ -8,11 +8,11 @@ from typing import cast
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.progress import track
 
 from analysis.winner.options import Options
 from analysis.winner.trained import Trained
+from model.console import Console
 from model.data.contamination import contaminated
 from model.data.corpus import Corpus, read_corpus
 from model.data.tokens import Tokens, tokenize, with_dev_in_train

@@ -9,8 +9,6 @@ import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 
-from rich.console import Console
-
 from analysis.statistics.selection import select
 from analysis.why.drift import drift
 from analysis.winner.comparison import ablation_path
@@ -23,6 +21,7 @@ from analysis.winner.options import Options
 from analysis.winner.predictions import write_predictions
 from analysis.winner.results import KEPT, Results, WithDev, read_results, write_results
 from analysis.winner.trained import SPLITS, Outputs, save_outputs
+from model.console import Console
 from model.errors import UserError
 from search.job import Job
 from search.run_folder import RunFolder

@@ -102,14 +102,27 @@ class Selection:
     def above_the_search(self) -> str | None:
         """That `corrected` is above what the search saw of the chosen trial, and why, in words; None where it isn't."""
         one = next(finalist for finalist in self.finalists if finalist.trial == self.chosen)
-        if one.mean is None or self.corrected.value <= one.searched:
+        searched = _as_printed(one.searched)
+        if one.mean is None or _as_printed(self.corrected.value) <= searched:
             return None
-        if one.mean.value > one.searched:
-            mean = f"{one.mean.value:.4f} in the mean"
-            why = f"its fresh seeds did better, {mean}; with few seeds a part of that is luck too"
+        mean = _as_printed(one.mean.value)
+        better = [
+            other.trial
+            for other in self.finalists
+            if other.tied and other.mean is not None and _as_printed(other.mean.value) > max(mean, searched)
+        ]
+        if mean > searched:
+            why = f"its fresh seeds did better, {mean:.4f} in the mean; with few seeds a part of that is luck too"
+        elif better:
+            why = f"the fresh seeds of {', '.join(better)} did better, and it can't be told from them"
         else:
-            why = "trials near it did better, and it can't be told from them"
-        return f"above the {one.searched:.4f} that the search saw of {self.chosen}, since {why}"
+            why = "empirical Bayes draws a trial's score towards those of the others"
+        return f"above the {searched:.4f} that the search saw of {self.chosen}, since {why}"
+
+
+def _as_printed(score: float) -> float:
+    """What is said of scores must be true of their four digits, which are all that a reader sees."""
+    return round(score, 4)
 
 
 Kind = Literal["single", "soup", "ensemble"]
@@ -273,6 +286,11 @@ _ADAPTER: TypeAdapter[Any] = TypeAdapter(Results)
 def write_results(folder: Path, results: Results) -> None:
     """Writes `results` into the folder `refit`."""
     (folder / FILE).write_bytes(_ADAPTER.dump_json(results, indent=2) + b"\n")
+
+
+def results_time(folder: Path) -> float:
+    """When the results that lie in the folder `refit` were written, in seconds since the epoch."""
+    return (folder / FILE).stat().st_mtime
 
 
 def read_results(folder: Path) -> Results | None:

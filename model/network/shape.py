@@ -16,7 +16,12 @@ from typing import Any, Literal, NoReturn, get_args
 from urllib.parse import urlsplit
 
 import huggingface_hub
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+)
 
 from model.data.demo import ENCODER as DEMO_ENCODER
 from model.errors import UserError
@@ -90,19 +95,35 @@ def from_hub(name: str) -> Iterator[None]:
     try:
         yield
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        offline = isinstance(error.__cause__, OfflineModeIsEnabled)  # which the error itself says nothing of
+        said = str(error.__cause__ if offline else error).strip()
+        reason = said.splitlines()[0] if said else type(error).__name__
+        raise NotFromHub(f"--encoder {name}: no such folder, and not to be had from the hub ({reason})") from None
+
+
+class NotFromHub(UserError):
+    """An encoder that is neither a folder nor to be had from the hub."""
+
+
+@contextmanager
+def another_can_be_named() -> Iterator[None]:
+    """Around the reading of an encoder, in a command with the flag --encoder: says what to give it without the hub.
+    What goes on with a run has that run's encoder, and no such choice."""
+    try:
+        yield
+    except NotFromHub as error:
         raise UserError(
-            f"--encoder {name}: no such folder, and not to be had from the hub ({reason}); without the hub: --encoder "
-            "demo, the built-in one, or --encoder path/to/folder"
+            f"{error}; without the hub: --encoder demo, the built-in one, or --encoder path/to/folder"
         ) from None
 
 
 def _check_hub_has_address() -> None:
     """Raises OSError where the hub's name leads to no address, as without a network: huggingface_hub itself tries for
-    half a minute whether it does. A proxy looks for the address by itself."""
-    host = urlsplit(huggingface_hub.constants.ENDPOINT).hostname
-    if urllib.request.getproxies():
+    half a minute whether it does. A proxy looks for the address by itself, and offline nobody does."""
+    proxies = urllib.request.getproxies()  # NO_PROXY, which names none, stands among them
+    if huggingface_hub.constants.HF_HUB_OFFLINE or any(kind in proxies for kind in ("http", "https", "all")):
         return
+    host = urlsplit(huggingface_hub.constants.ENDPOINT).hostname
     try:
         socket.getaddrinfo(host, None)
     except socket.gaierror:

@@ -18,16 +18,17 @@ from typing import Annotated, Self
 
 import torch
 import tyro
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from model.console import Console
 from model.data.corpus import NAMED, read_corpus
 from model.data.task_file import read_task_file
 from model.data.tasks import CS224N_SOURCES
 from model.data.tokens import Tokens, tokenize
 from model.errors import UserError, reported
 from model.network.pretrained import Encoder, read_encoder, write_encoder
+from model.network.shape import another_can_be_named
 from model.training.cores import usable_cores
 from model.training.masked_language import plan_of, pretrain
 from model.training.precision import Precision
@@ -147,7 +148,8 @@ def main(argv: list[str] | None = None) -> None:
         console = Console()
         torch.set_num_threads(usable_cores())
         with _new_folder(flags.output):
-            encoder = read_encoder(flags.encoder)
+            with another_can_be_named():
+                encoder = read_encoder(flags.encoder)
             sources = CS224N_SOURCES if flags.tasks is None else read_task_file(flags.tasks)
             corpus = read_corpus(flags.data, ("train",), sources=sources, skip_bad_rows=flags.skip_bad_rows)
             for file, skipped in corpus.skipped.items():

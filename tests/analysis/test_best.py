@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from analysis.best import main
 from search.ledger import Ledger
-from search.records import End, EndState, Suggested
+from search.records import End, EndState, Session, Suggested
 from search.run_folder import RunFolder, next_command
 from tests.analysis.staged import stage, stage_refit
 from tests.support import tiny_config
@@ -77,18 +78,38 @@ def test_a_refit_that_was_begun_is_told(run: RunFolder, capsys: pytest.CaptureFi
     assert begun == f"A refit was begun and has not come to its end: {far}"
     assert goes_on == f"Go on, where none is running: {next_command(run)}, with the flags that it was given"
     run.retrained.ledger.write_bytes(b"{}\n{}\n")
-    assert refused(run, capsys).endswith(f"; {next_command(run)} goes on from the line before\n")
+    assert refused(run, capsys).endswith(GOES_ON.format(next_command(run)))
+
+
+GOES_ON = "; {}, with the flags that it was given, goes on from the line before\n"
 
 
 def test_another_refit_that_was_begun_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = stage(tmp_path, 14, config=tiny_config())
+    begin_refit(run, run.retrained, "completed", None)
+    begin_refit(run, run.retrained_with_dev, "completed")
     stage_refit(run)
+    best(run)
+    assert "begun" not in capsys.readouterr().out, "what was interrupted before these results were made is no news"
+    with Ledger(run.retrained.ledger) as ledger:
+        ledger.append(Session(time=time.time() + 1))
+    best(run)
+    *_, told = capsys.readouterr().out.splitlines()
+    far = f"2 of the 3 trainings begun so far have ended, in {run.retrained.path} and {run.retrained_with_dev.path}"
+    assert told.startswith(f"Another refit was begun since: {far}, last written to at ")
+
+
+def test_damage_to_what_a_refit_trained_hides_no_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = stage(tmp_path, 14, config=tiny_config())
+    results = stage_refit(run)
     begin_refit(run, run.retrained, "completed")
+    run.retrained.ledger.write_bytes(b"{}\n{}\n")
     best(run)
-    assert "begun" not in capsys.readouterr().out
-    begin_refit(run, run.retrained_with_dev, None)
-    best(run)
-    assert "Another refit was begun since: 1 of the 2 trainings begun so far" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"Chosen: {results.selection.chosen}" in printed
+    *_, note = printed.splitlines(keepends=True)
+    assert note.startswith(f"Note: {run.retrained.ledger}")
+    assert note.endswith(GOES_ON.format(next_command(run)))
 
 
 def refused(run: RunFolder, capsys: pytest.CaptureFixture[str], *flags: str) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from search.ledger import read_events
+from search.records import SessionEnd
 from tests.faults.harness import Driver, Search, decisions, figures
 
 LIMIT = 30.0
@@ -41,6 +43,21 @@ def test_a_signal_stops_all_trials_and_keeps_them(
     search.resume().ends()
     assert decisions(search.history()) == decisions(uninterrupted.history())
     assert figures(search.history()) == figures(uninterrupted.history())
+
+
+def test_a_reader_that_dies_of_the_same_signal_leaves_the_order_as_it_is(tmp_path: Path, uninterrupted: Search) -> None:
+    """As `tee` does, which a run is piped into."""
+    search = Search(tmp_path)
+    driver = dawdling(search, 2)
+    assert driver.process.stdout is not None
+    driver.process.stdout.close()
+    _, errors = driver.gets(signal.SIGINT).ends(130)
+    assert errors == ""
+    search.leaves_nothing_running()
+    assert isinstance(read_events(search.run.ledger)[-1], SessionEnd)
+
+    search.resume().ends()
+    assert decisions(search.history()) == decisions(uninterrupted.history())
 
 
 def test_a_second_signal_breaks_off_at_once(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import os
 import subprocess
 import sys
@@ -10,12 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from model.errors import READER_GONE
+from model.errors import READER_GONE, reported
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("model", "search", "analysis", "benchmarks")
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-BEGIN = "import os, sys; from model.errors import UserError, reported\nwith reported():\n    "
+BEGIN = """
+import os, sys
+from model.console import Console
+from model.errors import UserError, reported
+with reported():
+    """
 
 
 def ended(code: str, *, unread: tuple[str, ...] = ()) -> tuple[int, str]:
@@ -50,13 +56,31 @@ def test_an_error_and_an_interruption_have_exit_codes_of_their_own() -> None:
         pytest.param("[print('many lines') for _ in range(100_000)]", id="many lines"),
         pytest.param("print('help'); sys.exit(0)", id="as --help does"),
         pytest.param("print('a little'); raise UserError('no such file')", id="an error"),
+        pytest.param("Console().print('a little')", id="rich's console"),
+        pytest.param("[Console().print('many lines') for _ in range(1000)]", id="many lines of rich's console"),
     ],
 )
 @pytest.mark.parametrize("unread", [("stdout",), ("stdout", "stderr")])
 def test_a_reader_that_has_gone_is_no_error(work: str, unread: tuple[str, ...]) -> None:
     code, said = ended(BEGIN + work, unread=unread)
     assert code == READER_GONE
-    assert not said or said == "error: no such file\n"
+    if "stderr" not in unread:
+        assert said == ("error: no such file\n" if "UserError" in work else "")
+
+
+def test_a_reader_that_goes_with_ctrl_c_changes_nothing_of_it() -> None:
+    work = "console = Console(); console.may_be_unread = True; [console.print('stopping') for _ in range(9)]; "
+    assert ended(BEGIN + work + "sys.exit(130)", unread=("stdout",)) == (130, "")
+
+
+@pytest.mark.parametrize("stream", [None, io.StringIO()])
+def test_without_a_file_behind_it_an_output_has_no_reader_that_goes(
+    stream: io.StringIO | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, stream)
+    with pytest.raises(BrokenPipeError, match="to another process"), reported():
+        raise BrokenPipeError("to another process")
 
 
 def test_other_broken_pipes_are_told() -> None:
@@ -72,10 +96,18 @@ def test_a_crash_is_told_where_nobody_reads() -> None:
     assert "ValueError: a bug" in said
 
 
-@pytest.mark.parametrize("module", ["search.run", "analysis.best", "analysis.papers"])
-def test_help_that_is_not_read_to_its_end(module: str) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        "search.run --help",
+        "analysis.best --help",
+        "analysis.papers --help",
+        "search.run --dry-run 40 --data demo",
+    ],
+)
+def test_a_command_that_is_not_read_to_its_end(command: str) -> None:
     with subprocess.Popen(
-        [sys.executable, "-m", module, "--help"],
+        [sys.executable, "-m", *command.split()],
         cwd=ROOT,
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,

@@ -39,6 +39,15 @@ def test_nothing_is_no_budget(text: str) -> None:
         Budget.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "doubled"),
+    [("2h", "4h"), ("1h30m", "3h"), ("45m", "1h30m"), ("0.1s", "1s"), ("31s", "1m2s"), ("3epochs", "6epochs")],
+)
+def test_twice_as_much(text: str, doubled: str) -> None:
+    assert Budget.parse(text).doubled() == doubled
+    assert not Budget.parse(doubled).used_up(Budget.parse(text).seconds or 0, Budget.parse(text).epochs or 0)
+
+
 def test_used_up() -> None:
     assert not Budget().used_up(1e9, 10**9)
     assert [Budget(seconds=60).used_up(seconds, 1000) for seconds in (59.9, 60.0, 61.0)] == [False, True, True]

@@ -227,7 +227,7 @@ def test_a_dry_run_prints_points_then_draws_and_never_loads_ray(tmp_path: Path) 
         f"space    {space}, 1 point to try first",
         "data     demo (sentiment 3000, paraphrase 3000, similarity 3000 training examples)",
         "encoder  demo (4 layers, 96 wide), first pre-trained further, epochs: 1000",
-        "note     of no effect without training: --address, --precision",
+        "note     of no effect without training: --address, --runs-dir, --precision",
         "Fields at their default are left out.",
     ]
     assert lines[6:12] == [

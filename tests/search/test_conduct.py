@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
+from model.console import Console
 from model.data.tasks import CS224N_SOURCES
 from model.network.pretrained import Encoder
 from model.problem import Problem
@@ -84,8 +84,9 @@ def test_the_end_of_a_budget_says_that_a_larger_one_goes_on(
         ledger.append(End(trial=name, state="stopped"))
     text = io.StringIO()
     show_end(run, list(ledger.records.values()), info, Console(file=text, width=120), used_up=True)
-    command = f"{resume_command(run)} --budget N, an N above 2h, which is used up"
-    assert text.getvalue() == "Ended: 2 stopped\n" + (f"Go on: {command}\n" if goes_on else "")
+    used_up = "The budget of 2h is used up; a larger one goes on, such as twice as much:\n"
+    command = f"Go on: {resume_command(run)} --budget 4h\n"
+    assert text.getvalue() == "Ended: 2 stopped\n" + (used_up + command if goes_on else "")
 
 
 def test_with_several_objectives_the_end_shows_the_front(tmp_path: Path, ledger: Ledger) -> None:

@@ -85,13 +85,18 @@ def test_a_dry_run_makes_nothing_of_how_trials_are_trained() -> None:
         "auto",
         "--trials-per-gpu",
         "2",
+        "--run",
+        "monday",
+        "--runs-dir",
+        "elsewhere",
         "--precision",
         "fp32",
     )
     inputs = ("--data", "demo", "--seed", "1", "--pretrain-epochs", "1", "--max-tokens", "64", "--strict")
     assert without_effect(parse(*search, *inputs)) == []
     found = without_effect(parse("--dry-run", "3", *search, *inputs))
-    assert found == ["--trials", "--no-early-stopping", "--trials-per-gpu", "--address", "--precision"]
+    training = ["--trials", "--no-early-stopping", "--trials-per-gpu", "--address"]
+    assert found == [*training, "--run", "--runs-dir", "--precision"]
 
 
 def test_a_budget_is_looked_at_first() -> None:
@@ -141,3 +146,4 @@ def test_a_run_is_named_once(tmp_path: Path) -> None:
     (tmp_path / "monday").mkdir()
     with refused(f"{tmp_path}/monday exists; name another run with --run"):
         check_flags(Flags(run="monday", runs_dir=tmp_path))
+    check_flags(Flags(run="monday", runs_dir=tmp_path, dry_run=3))  # it makes none

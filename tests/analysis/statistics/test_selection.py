@@ -246,6 +246,28 @@ def test_the_luck_of_a_trainings_best_epoch_stays() -> None:
     assert np.mean([one.hit for one in found]) >= 0.85
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("seeds", "too_high"), [(3, 0.003), (10, 0.002)])
+def test_where_the_corrected_score_is_above_the_searchs_it_is_too_high(seeds: int, too_high: float) -> None:
+    """And a bound at the search's score is nearer there, as statistics.selection says: 20 searches of each regime,
+    without what dev does to all alike."""
+    found = []
+    for name in SETTLED:
+        for number in range(20):
+            made = search(REGIMES[name](np.random.default_rng((7, number))), seeds=seeds)
+            selection, _ = select(CS224N, made.labels, made.contenders, made.searched, "score", resamples=100)
+            truth = made.worth[selection.chosen]
+            truth += float(np.mean([made.searched[trial] - made.worth[trial] for trial in made.searched]))
+            found.append((selection.corrected.value - truth, made.searched[selection.chosen] - truth))
+    corrected, bound = np.array([one for one in found if one[0] > one[1]]).T
+    assert 0.08 < len(corrected) / len(found) < 0.17
+    blur = 2 * corrected.std() / np.sqrt(len(corrected))
+    assert corrected.mean() > blur
+    assert abs(corrected.mean() - too_high) < blur
+    assert abs((corrected - bound).mean() - 0.002) < 0.0007
+    assert abs(bound.mean()) < corrected.mean()
+
+
 def test_the_corrected_score_holds_on_simulated_searches() -> None:
     """The slow test's claims at the size of seconds. What dev does to all alike is taken out of the biases: known in a
     simulation and 0 on average, it would only blur them."""

@@ -9,12 +9,12 @@ from typing import Any
 
 import optuna
 import pytest
-from rich.console import Console
 
 from analysis.winner.options import Options
 from analysis.winner.refit import refit
 from analysis.winner.results import Results
 from model.config import TrialConfig
+from model.console import Console
 from model.data.corpus import Corpus
 from model.data.tokens import Tokens
 from model.errors import UserError

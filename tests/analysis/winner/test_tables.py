@@ -58,15 +58,17 @@ def test_the_finalists_and_how_far_they_can_be_told_apart(results: Results) -> N
     assert f"Without the luck of that: {corrected.value:.4f} ({corrected.low:.4f} to {corrected.high:.4f}), by" in text
 
 
-def above(results: Results, *, mean: float) -> Results:
-    """With a corrected score above what the search saw of the chosen trial, whose seeds came to `mean`."""
+def above(results: Results, *, mean: float, other: float = 0.68, corrected: float = 0.71) -> Results:
+    """With a corrected score above the 0.7 that the search saw of the chosen trial, whose seeds came to `mean`, those
+    of another one that can't be told from it to `other`, and those of a third one, which can, to 0.9."""
     selection = results.selection
-    one = dataclasses.replace(selection.finalists[0], searched=0.7, mean=Estimate(mean, mean - 0.01, mean + 0.01))
+    finalists = [
+        dataclasses.replace(one, searched=0.7, mean=Estimate(value, value - 0.01, value + 0.01), tied=value < 0.9)
+        for one, value in zip(selection.finalists, (mean, other, 0.9), strict=False)
+    ]
+    estimate = Estimate(corrected, corrected - 0.02, corrected + 0.02)
     return dataclasses.replace(
-        results,
-        selection=dataclasses.replace(
-            selection, finalists=[one, *selection.finalists[1:]], corrected=Estimate(0.71, 0.69, 0.73)
-        ),
+        results, selection=dataclasses.replace(selection, finalists=finalists, corrected=estimate)
     )
 
 
@@ -76,8 +78,12 @@ def test_why_the_corrected_score_is_above_the_search(results: Results) -> None:
     seen = f"That is above the 0.7000 that the search saw of {results.selection.chosen}, since "
     luckless = seen + "its fresh seeds did better, 0.7200 in the mean; with few seeds a part of that is luck too.\n"
     assert luckless in printed(above(results, mean=0.72))
-    drawn = seen + "trials near it did better, and it can't be told from them.\n"
+    equal = f"the fresh seeds of {results.selection.finalists[1].trial} did better, and it can't be told from them.\n"
+    assert seen + equal in printed(above(results, mean=0.69, other=0.72))
+    drawn = seen + "empirical Bayes draws a trial's score towards those of the others.\n"
     assert drawn in printed(above(results, mean=0.69))
+    assert drawn in printed(above(results, mean=0.70004)), "0.7000 is not better than 0.7000"
+    assert "That is above" not in printed(above(results, mean=0.72, corrected=0.70004)), "nor is it above it"
 
 
 def test_the_cheapest_of_equals(results: Results) -> None:

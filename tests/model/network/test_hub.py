@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from model.errors import UserError
 from model.network.pretrained import read_encoder
-from model.network.shape import read_config
+from model.network.shape import another_can_be_named, read_config
 from tests.model.network.hf import bert_folder, edit_json
 from tests.support import refused
 
@@ -152,16 +153,12 @@ def test_never_asks_for_a_pickle(answers, hub):
     assert ("org/pickled", "pytorch_model.bin") not in hub.asked
 
 
-WITHOUT = "; without the hub: --encoder demo, the built-in one, or --encoder path/to/folder"
-
-
 @pytest.mark.parametrize("name", ["org/none", "none"])
 def test_names_the_unknown_repository(answers, name):
     assert answers[name].startswith(
         f"--encoder {name}: no such folder, and not to be had from the hub (404 Client Error"
     )
-
-    assert answers[name].endswith(WITHOUT)
+    assert "without the hub" not in answers[name], "which encoder else depends on the command"
 
 
 @pytest.fixture
@@ -182,9 +179,13 @@ def tries(monkeypatch):
 def test_without_a_network_it_is_known_soon(tries, monkeypatch):
     monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_: pytest.fail("this tries for half a minute"))
     reason = f"[Errno {socket.EAI_AGAIN}] Temporary failure in name resolution"
-    with refused(f"--encoder org/new: no such folder, and not to be had from the hub ({reason}){WITHOUT}"):
+    message = f"--encoder org/new: no such folder, and not to be had from the hub ({reason})"
+    with refused(message):
         read_encoder("org/new")
     assert tries == ["huggingface.co"] * 2
+    advice = "; without the hub: --encoder demo, the built-in one, or --encoder path/to/folder"
+    with refused(message + advice), another_can_be_named():
+        read_encoder("org/new")
 
 
 def test_a_proxy_looks_for_the_hub_by_itself(tries, monkeypatch, folders):
@@ -192,6 +193,10 @@ def test_a_proxy_looks_for_the_hub_by_itself(tries, monkeypatch, folders):
     monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda name, file: str(folders[name] / file))
     assert read_config("org/whole")[1].hidden_size == 16
     assert tries == []
+    monkeypatch.setattr("urllib.request.getproxies", lambda: {"no": "localhost"})
+    with pytest.raises(UserError, match="not to be had from the hub"):
+        read_config("org/whole")
+    assert tries, "where NO_PROXY alone is set, no proxy does"
 
 
 def test_reads_what_was_fetched_before_without_the_hub(answers, home):
@@ -199,3 +204,7 @@ def test_reads_what_was_fetched_before_without_the_hub(answers, home):
     one, other = read_in_a_process(("org/whole", "org/other"), nowhere)
     assert one == answers["org/whole"]
     assert other.startswith("--encoder org/other: no such folder, and not to be had from the hub (")
+    assert "offline mode is enabled" in other
+    nowhere["HF_ENDPOINT"] = "http://nowhere.invalid"
+    (other,) = read_in_a_process(("org/other",), nowhere)
+    assert "offline mode is enabled" in other, "no name is looked for"
