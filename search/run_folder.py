@@ -258,12 +258,12 @@ def _runs(runs_dir: Path) -> list[RunFolder]:
 
 def next_command(run: RunFolder) -> str:
     """What to type when a search has ended."""
-    return _on(run, f"{command('analysis.best')} {run.name} --refit")
+    return with_runs_dir(run, f"{command('analysis.best')} {run.name} --refit")
 
 
 def resume_command(run: RunFolder) -> str:
     """What to type to go on with a run that has not ended."""
-    return _on(run, f"{command('search.run')} --resume {run.name}")
+    return with_runs_dir(run, f"{command('search.run')} --resume {run.name}")
 
 
 def watch_command(runs_dir: Path) -> str:
@@ -271,7 +271,7 @@ def watch_command(runs_dir: Path) -> str:
     return f"{as_typed('tensorboard')} --logdir {shlex.quote(str(runs_dir.resolve()))}"
 
 
-def _on(run: RunFolder, typed: str) -> str:
+def with_runs_dir(run: RunFolder, typed: str) -> str:
     """`typed` with the flag that finds the folder of the runs, where one is needed."""
     runs_dir = run.path.resolve().parent
     return typed if runs_dir == Path("runs").resolve() else f"{typed} --runs-dir {shlex.quote(str(runs_dir))}"

@@ -170,6 +170,7 @@ def test_the_figures_are_those_of_the_refit(whole: RunFolder, html: str) -> None
     assert "1 seed lost" in page.sections["finalists"]
     assert "similarity.cosine" in page.sections["ablation"]
     assert page.sections["errors"].count("A made-up sentence") == 9
+    assert "than the right one; of numbers, how far the predicted number is from" in page.sections["errors"]
     assert "--refit" not in page.sections["figures"]
 
 
@@ -241,6 +242,7 @@ def test_one_task_and_no_path(tmp_path: Path, kind: str) -> None:
     assert "There is no path to the winner: the run has no sound trial of one of" in page.sections["ablation"]
     assert "Of the single model: how far the weights" in page.sections["drift"], "an ensemble has no weights of its own"
     assert f"Of the model that is kept ({kind}), on test." in page.sections["errors"]
+    assert ("Error: how far the predicted number" in page.sections["errors"]) == (task == "similarity")
     others = {"sentiment", "paraphrase", "similarity"} - {task}
     assert not any(f"{other}:" in page.text for other in others)
 
@@ -291,6 +293,12 @@ def test_nothing_that_a_user_named_is_markup(tmp_path: Path) -> None:
     for section in ("leaderboard", "finalists", "errors", "run"):
         assert shown in page.sections[section]
     assert "run run <i>" in page.text
+
+
+def test_both_commands_find_the_folder_of_the_runs(tmp_path: Path) -> None:
+    search, refit, *_ = page_of(stage(tmp_path, 1, config=tiny_config())).sections["again"].strip().splitlines()[1:]
+    assert search.endswith(f"--run staged-again --runs-dir {tmp_path}")
+    assert refit.endswith(f"staged-again --refit --runs-dir {tmp_path}")
 
 
 def test_letters_that_no_file_can_hold(tmp_path: Path) -> None:
