@@ -103,6 +103,7 @@ def page(run: RunFolder) -> dict[str, Any]:
         "unfinished": _unfinished(info, records),
         "tiles": _tiles(won, results, kept, records, seconds),
         "figure_rows": rows,
+        "error_in_words": wording.error([source.task for source in info.sources]),
         "states": wording.states(records),
         "facts": wording.facts(info, records, seconds),
         "troubles": wording.troubles(records),
@@ -258,7 +259,7 @@ def _no_importance(measured: Sequence[Importance]) -> str:
     """Why there is no picture of it."""
     if any(one.share is not None for one in measured):
         return "No parameter shows more than chance would."
-    return f"Too few trials: to say how much a parameter matters takes {LEAST_TRIALS} that drew it."
+    return f"Too few trials: to say how much a parameter matters takes {LEAST_TRIALS} that have it."
 
 
 def _fronts(info: RunInfo, records: Sequence[TrialRecord]) -> list[tuple[str, list[TrialRecord]]]:
