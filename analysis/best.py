@@ -95,7 +95,7 @@ def show_refit(run: RunFolder, console: Console) -> None:
         console.print("Next:", next_command(run), soft_wrap=True, highlight=False)
         return
     console.print(f"\nRefitted by: {' '.join([next_command(run), *results.flags])}", soft_wrap=True, highlight=False)
-    show(results, run.info().tasks, console)
+    show(results, [source.task for source in run.info().sources], console)
     _tell_files(run, console)
     if not all(record.has_ended for record in trainings):
         _say(f"Another refit was begun since: {_how_far(run, trainings)}", console)
@@ -126,7 +126,7 @@ def refit_and_report(run: RunFolder, arguments: Arguments, console: Console) -> 
     from analysis.winner.tables import show
 
     results = refit(run, arguments.options, console, go_on=_command(run, arguments))
-    show(results, run.info().tasks, console)
+    show(results, [source.task for source in run.info().sources], console)
     write_report(run)
     _tell_files(run, console)
 

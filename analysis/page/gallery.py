@@ -101,7 +101,9 @@ def _of_refit(results: Results, won: TrialRecord, kept: Candidate) -> Pictures:
     ]
     peers = [Row(label=f"test, {peer.point}", estimate=peer.test.overall) for peer in results.peers]
     found: Pictures = {
-        "honest": refitted.honest(figures, sorted(peers, key=_value, reverse=True)),
+        "honest": refitted.honest(
+            figures, sorted(peers, key=_value, reverse=True), results.chance.overall, selection.winner.cut_short
+        ),
         "finalists": refitted.finalists(selection),
         "drift_weights": drift.weights(results.drift, moved),
         "drift_outputs": drift.outputs(results.drift, moved),

@@ -13,8 +13,9 @@ from rich.console import Console
 
 from analysis.statistics.selection import select
 from analysis.why.drift import drift
+from analysis.why.points import points
 from analysis.winner.comparison import ablation_path
-from analysis.winner.finalists import contender, distinct, finalist_jobs, peers, point_jobs, points
+from analysis.winner.finalists import contender, distinct, finalist_jobs, peers, point_jobs
 from analysis.winner.ground import Ground, prepare
 from analysis.winner.keep import Candidates, Combination
 from analysis.winner.mistakes import worst_mistakes
@@ -46,7 +47,7 @@ def refit(run: RunFolder, options: Options, console: Console, go_on: str) -> Res
     done = ground.train([*jobs, *point])
 
     contenders = [
-        contender(record, [done[job.key] for job in jobs if job.config is record.config], trained)
+        contender(record, [done[job.key] for job in jobs if job.config is record.config], trained, ground.info.epochs)
         for record in finalists
     ]
     searched = {record.name: record.best.overall for record in able if record.best}
@@ -66,6 +67,7 @@ def refit(run: RunFolder, options: Options, console: Console, go_on: str) -> Res
         path=path,
         drift=drift(moved.model(), ground.encoder, trained.tokens),
         mistakes=worst_mistakes(ground.corpus, "test", kept.outputs["test"]),
+        chance=kept.trained.chance("test"),
         test_size=ground.corpus.size("test"),
         contaminated={"dev": trained.in_train("dev"), "test": kept.trained.in_train("test")},
         flags=options.flags(),
@@ -141,6 +143,7 @@ def _card(ground: Ground, results: Results, kept: Combination) -> ModelCard:
         members=kept.members,
         dev=None if results.with_dev else results.kept.dev,
         test=results.final,
+        chance=results.chance,
         configs=kept.configs(),
         tasks=ground.corpus.tasks,
         encoder=ground.info.encoder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -174,6 +175,38 @@ def test_the_figures_are_those_of_the_refit(whole: RunFolder, html: str) -> None
     assert "--refit" not in page.sections["figures"]
 
 
+def test_what_is_not_shown_to_be_better_than_chance_is_said_in_the_heading_too(tmp_path: Path) -> None:
+    run = stage(tmp_path, 14, config=tiny_config(), tasks=("sentiment",))
+    results = stage_refit(run)
+    finalist = replace(results.selection.finalists[0], epochs=2)
+    chance = replace(results.chance, overall=results.final.overall.low, by_task={"sentiment": 0.2})
+    alone = replace(results.selection, finalists=[finalist])
+    write_results(run.refit, replace(results, chance=chance, selection=alone))
+    page = page_of(run)
+    told = f"on test, not shown to be better than chance ({chance.overall:.4f})"
+    assert f"wins with {results.final.overall.value:.4f} {told}" in page.text
+    figures = page.sections["figures"]
+    assert results.at_chance is None
+    assert f"Not shown to be better than chance on test: overall ({chance.overall:.4f} to" in figures
+    assert f"test, chance{chance.overall:.4f}" in figures
+    assert "dev, chance" in figures
+    assert "correlations" not in figures
+    assert f"But the search had trained {finalist.trial} for 2 of 8 epochs only" in figures
+    assert f"were trained less there: {finalist.trial} 2 of 8 epochs." in page.sections["finalists"]
+    assert "Hsu" not in page.sections["finalists"]
+
+
+def test_figures_that_the_tasks_have_no_formula_for_are_left_out(tmp_path: Path) -> None:
+    run = stage(tmp_path, 14, config=tiny_config(), tasks=("sentiment",))
+    results = stage_refit(run)
+    assert "overall_2023" in (run.refit / "results.json").read_text()
+    plain = replace(results, chance=replace(results.chance, overall_2023=None))
+    write_results(run.refit, plain)
+    assert read_results(run.refit) == plain
+    whole = json.loads((run.refit / "results.json").read_text())
+    assert "overall_2023" not in whole["chance"]
+
+
 def test_a_corrected_score_above_the_search_is_explained(tmp_path: Path) -> None:
     run = stage(tmp_path, 14, config=tiny_config())
     results = stage_refit(run)
@@ -265,8 +298,9 @@ def test_the_distance_from_the_best_stands_beside_what_luck_explains(whole: RunF
     text = Page(html).sections["finalists"]
     for one in results.selection.finalists[1:]:
         assert one.behind is not None
-        assert f"{one.behind.value:.4f} told apart above {one.behind.value - one.behind.low:.4f}" in text
+        assert f"{one.behind.value:.4f} luck explains up to {one.behind.value - one.behind.low:.4f}" in text
     assert re.search(r"In the search they looked 0\.\d{4} (better|worse) on average", text)
+    assert "Hsu" in text
 
 
 def test_parameters_that_matter_no_more_than_chance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -310,13 +310,27 @@ def test_the_winner_is_held_against_the_points() -> None:
         Row(label="test", estimate=Estimate(0.7, 0.69, 0.71), strong=True),
     ]
     peers = [Row(label="low", estimate=Estimate(0.6, 0.5, 0.68)), Row(label="near", estimate=Estimate(0.69, 0.68, 0.7))]
-    picture = refitted.honest(rows, peers)
+    picture = refitted.honest(rows, peers, 0.5, None)
     assert picture.shows == (
         "On test the winner reaches 0.7000, 95% interval 0.6900 to 0.7100. All of it lies above the intervals of 1 of "
         "the space's 2 points."
     )
     assert picture.reads.endswith("Below stand the space's points, one seed each.")
-    assert "points" not in refitted.honest(rows, []).reads
+    assert "points" not in refitted.honest(rows, [], 0.5, None).reads
+
+
+def test_the_winner_is_held_against_chance() -> None:
+    rows = [
+        Row(label="searched", estimate=None, before=0.75),
+        Row(label="test", estimate=Estimate(0.7, 0.69, 0.71), strong=True),
+    ]
+    picture = refitted.honest(rows, [], 0.5, None)
+    assert "chance on test: 0.5000" in notes(picture)
+    assert picture.shows.endswith("0.6900 to 0.7100.")
+    assert picture.reads.endswith("is chance on test, 0.5000: one and the same prediction for every row.")
+    high = refitted.honest(rows, [], 0.69, "2 of 3 epochs")
+    assert high.shows.endswith("0.6900 to 0.7100: not shown to be better than chance.")
+    assert "its luck too, but after 2 of 3 epochs only. The dashed" in high.reads
 
 
 def test_a_heat_map_leaves_out_what_is_not_there() -> None:
