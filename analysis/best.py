@@ -69,7 +69,7 @@ def show_winner(run: RunFolder, console: Console) -> None:
     won = winner(records)
     if won is None:
         raise UserError(f"{run.path}: no trial of this run has ended an epoch and is sound")
-    console.print(f"Run [bold]{run.name}[/bold], {_progress(records, info.trials)}")
+    console.print(f"Run [bold]{run.name}[/bold]: {run.standing().words}", highlight=False)
     console.print(leaderboard_table(records, info.tasks, width=console.width))
     if len(info.objectives) > 1:
         console.print(front_table(records, info.objectives))
@@ -150,11 +150,6 @@ def _check(arguments: Arguments) -> None:
 def _command(run: RunFolder, arguments: Arguments) -> str:
     """The same command again."""
     return " ".join([next_command(run), *arguments.options.flags()])
-
-
-def _progress(records: list[TrialRecord], trials: int | None) -> str:
-    ended = sum(record.has_ended for record in records)
-    return f"{ended} of {trials} trials ended" if trials is not None else f"{ended} trials ended"
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ def page(run: RunFolder) -> dict[str, Any]:
         "way": _way(records, won),
         "sections": SECTIONS,
         "most_rows": MOST_ROWS,
-        "unfinished": _unfinished(info, records),
+        "standing": run.standing(),
         "tiles": _tiles(info, won, results, kept, records, seconds),
         "figure_rows": rows,
         "error_in_words": wording.error([source.task for source in info.sources]),
@@ -161,14 +161,6 @@ def _kept_model(
         "members": wording.members,
         "papers": any(row.in_paper for row in rows),
     }
-
-
-def _unfinished(info: RunInfo, records: Sequence[TrialRecord]) -> str | None:
-    """How far a run has come that has not done all that was asked; whether it still runs, its files do not say."""
-    ended = sum(record.has_ended for record in records)
-    if ended < (info.trials or len(records)):
-        return f"{ended} of {info.trials or len(records)} trials ended"
-    return None
 
 
 def _tiles(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from analysis.winner.results import Candidate, Kind, Results
 from model.config import EncoderConfig, TaskConfig, TrialConfig
 from model.data.tasks import Number, Task
 from search.commands import command
-from search.records import TrialRecord
+from search.records import TrialRecord, count_states
 from search.run_folder import RunFolder, RunInfo, with_runs_dir
 
 
@@ -138,8 +137,7 @@ def plural(count: int, what: str) -> str:
 
 def states(records: Sequence[TrialRecord]) -> str:
     """How many trials are in which state."""
-    counts = Counter(record.state for record in records)
-    return ", ".join(f"{count} {state}" for state, count in counts.most_common()) or "none yet"
+    return count_states(records) or "none yet"
 
 
 def facts(info: RunInfo, records: Sequence[TrialRecord], seconds: float) -> list[tuple[str, str]]:

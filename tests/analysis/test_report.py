@@ -17,6 +17,7 @@ from analysis.page.content import SECTIONS
 from analysis.report import main, write_report
 from analysis.why.importance import Importance
 from analysis.winner.results import Estimate, read_results, write_results
+from search.lock import locked
 from search.pareto import Objective, front
 from search.run_folder import RunFolder
 from tests.analysis.staged import stage, stage_refit
@@ -248,7 +249,8 @@ def test_a_run_with_hardly_a_trial(tmp_path: Path, trials: int) -> None:
         assert "retrained:" in page.sections[section]
     if trials:
         assert "leads with" in page.text
-        assert f"{trials - (trials == 3)} of 30 trials ended" in page.text
+        assert f"unfinished, {trials - (trials == 3)} of 30 trials ended" in page.text
+        assert "running" not in page.text
     else:
         assert "No winner yet" in page.text
         assert page.pictures() == []
@@ -264,6 +266,18 @@ def test_a_finished_run_has_won(tmp_path: Path) -> None:
     page = page_of(stage(tmp_path, 2, config=tiny_config(), asked=2))
     assert "won with" in page.text
     assert "trials ended" not in page.text
+
+
+def test_a_run_that_goes_on_is_said_to_and_one_whose_budget_is_used_up_has_won(tmp_path: Path) -> None:
+    run = stage(tmp_path, 3, config=tiny_config())
+    with locked(run.lock, "the run"):
+        page = page_of(run)
+    assert "running, 2 of 30 trials ended" in page.text
+    assert "running" in page.sections["leaderboard"]
+    run.write_info(replace(run.info(), budget="3epochs"))
+    page = page_of(run)
+    assert "budget of 3epochs used up" in page.text
+    assert "won with" in page.text
 
 
 @pytest.mark.parametrize("kind", ["single", "ensemble"])
