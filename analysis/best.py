@@ -18,7 +18,7 @@ from model.errors import UserError, reported
 from search.commands import own_name
 from search.leaderboard import front_table, leaderboard_table, make_console
 from search.ledger import read_events, read_ledger
-from search.records import Session, Suggested, TrialRecord, winner
+from search.records import Session, Suggested, winner
 from search.run_folder import RunFolder, newest_run, next_command, open_run
 
 INTERRUPTED = 130
@@ -70,7 +70,7 @@ def show_winner(run: RunFolder, console: Console) -> None:
     won = winner(records)
     if won is None:
         raise UserError(f"{run.path}: no trial of this run has ended an epoch and is sound")
-    console.print(f"Run [bold]{run.name}[/bold], {_progress(records, info.trials)}")
+    console.print(f"Run [bold]{run.name}[/bold]: {run.standing().words}", highlight=False)
     console.print(leaderboard_table(records, info.tasks, width=console.width))
     if len(info.objectives) > 1:
         console.print(front_table(records, info.objectives))
@@ -91,7 +91,7 @@ def show_refit(run: RunFolder, console: Console) -> None:
     if results is not None:
         typed = " ".join([next_command(run), *results.flags])
         console.print(f"\nRefitted by: {typed}", soft_wrap=True, highlight=False)
-        show(results, run.info().tasks, console)
+        show(results, [source.task for source in run.info().sources], console)
         _tell_files(run, console)
     try:
         trainings = _trainings(run)
@@ -152,7 +152,7 @@ def refit_and_report(run: RunFolder, arguments: Arguments, console: Console) -> 
     from analysis.winner.tables import show
 
     results = refit(run, arguments.options, console, go_on=_command(run, arguments))
-    show(results, run.info().tasks, console)
+    show(results, [source.task for source in run.info().sources], console)
     write_report(run)
     _tell_files(run, console)
 
@@ -176,11 +176,6 @@ def _check(arguments: Arguments) -> None:
 def _command(run: RunFolder, arguments: Arguments) -> str:
     """The same command again."""
     return " ".join([next_command(run), *arguments.options.flags()])
-
-
-def _progress(records: list[TrialRecord], trials: int | None) -> str:
-    ended = sum(record.has_ended for record in records)
-    return f"{ended} of {trials} trials ended" if trials is not None else f"{ended} trials ended"
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ STATES: dict[State, TrialState] = {
     "diverged": TrialState.FAIL,
     "failed": TrialState.FAIL,
     "running": TrialState.RUNNING,
+    "unfinished": TrialState.RUNNING,
     "paused": TrialState.PRUNED,
 }
 _SCORED = (TrialState.COMPLETE, TrialState.PRUNED)

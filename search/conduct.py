@@ -24,7 +24,7 @@ from search.judge import Judge
 from search.leaderboard import front_table, leaderboard_table
 from search.ledger import Ledger
 from search.progress import Progress, progress
-from search.records import Decision, End, Session, SessionEnd, TrialRecord, leaderboard, winner
+from search.records import Decision, End, Session, SessionEnd, TrialRecord, count_states, leaderboard, put_down, winner
 from search.resources import Shares
 from search.run_folder import RunFolder, RunInfo, next_command, resume_command, watch_command
 from search.strategy import Strategy, most_paused, strategy_of
@@ -173,8 +173,7 @@ def exit_code(records: list[TrialRecord]) -> int:
     """1 where no trial can win, with the reason; if all failed, with the first error."""
     if winner(records):
         return 0
-    states = Counter(record.state for record in records)
-    reason = ", ".join(f"{count} {state}" for state, count in states.items()) or "there was none"
+    reason = count_states(put_down(records)) or "there was none"
     errors = [record.error for record in records if record.error]
     if errors and len(errors) == len(records):
         reason += f", the first with\n{errors[0].traceback}"
@@ -187,16 +186,19 @@ def show_end(
 ) -> None:
     """The leaderboard, with several objectives the Pareto front, how the trials ended, and what to type next; `used_up`
     says whether the budget is."""
+    records = put_down(records)
     if any(record.best for record in records):
         console.print(leaderboard_table(leaderboard(records), info.tasks, width=console.width))
         if len(info.objectives) > 1:
             console.print(front_table(records, info.objectives))
-    lines = [f"Ended: {ends(records)}"] if records else []
+    by_budget = f"budget of {info.budget} used up; " if used_up else ""
+    early = "" if used_up or all(record.has_ended for record in records) else " early"
+    lines = [f"Ended{early}: {by_budget}{ends(records)}"] if records else []
     wanted = used_up if info.trials is None else info.trials > len(records)
     if wanted or not all(record.has_ended for record in records):
         more = ""
         if used_up:
-            lines.append(f"The budget of {info.budget} is used up; a larger one goes on, such as twice as much:")
+            lines.append("A larger budget goes on, such as twice as much:")
             more = f" --budget {Budget.parse(info.budget).doubled()}"
         lines.append(f"Go on: {resume_command(run)}{more}")
     if winner(records):
@@ -208,11 +210,9 @@ def show_end(
 
 def ends(records: list[TrialRecord]) -> str:
     """How many trials ended how, and what went wrong with them."""
-    states = Counter("unfinished" if record.state == "running" else record.state for record in records)
-    parts = [f"{count} {state}" for state, count in states.items()]
     errors = Counter(record.error.type for record in records if record.error)
     retries = Counter(retry.reason for record in records for retry in record.retries)
-    text = ", ".join(parts)
+    text = count_states(records)
     if errors:
         text += " (" + ", ".join(f"{count} by {name}" for name, count in errors.items()) + ")"
     if retries:

@@ -34,8 +34,8 @@ class Flags:
         str | None,
         arg(metavar="FOLDER", help_behavior_hint="(default: data/ where it holds them, else demo; that of --tasks)"),
     ] = None
-    """Folder with the CS224N files; 'demo', the built-in corpus; or 'hub', the same tasks from the Hugging Face hub;
-    with --tasks the folder that their files lie in."""
+    """Folder with the tasks' files, of --tasks or CS224N; 'demo', the built-in corpus; or 'hub', CS224N's tasks
+    from the Hugging Face hub."""
     tasks: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: the three of CS224N)")] = None
     """TOML file with your own tasks: columns, labels, metric and files of each."""
     encoder: Annotated[

@@ -15,6 +15,21 @@ from typing import IO, Any
 
 from model.errors import UserError
 
+_LOOK = 0.2
+"""Seconds that `is_locked` never takes: who wants the lock waits for them."""
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock at `path`. Where its disk can't say, none does."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
 
 @contextmanager
 def locked(path: Path, what: str) -> Iterator[None]:
@@ -22,7 +37,7 @@ def locked(path: Path, what: str) -> Iterator[None]:
     one that says so where its disk knows no locks."""
     with path.open("a+", encoding="utf-8") as file:
         try:
-            free = try_lock(file)
+            free = try_lock(file, patience=_LOOK)
         except OSError as error:
             raise UserError(
                 f"{path}: its disk can't lock files ({error.strerror}): two searches could write to {what} at once; "

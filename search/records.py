@@ -7,8 +7,9 @@ it, everybody else when they read: searcher, scheduler, live table and analysis 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 EndState = Literal["completed", "stopped", "diverged", "failed"]
 """Reached its last epoch; ended early by the scheduler; left the finite numbers; raised an error or died too often."""
-State = Literal["running", "paused", "completed", "stopped", "diverged", "failed"]
+State = Literal["running", "unfinished", "paused", "completed", "stopped", "diverged", "failed"]
+"""`unfinished`: it ran when the driver let go of the run or died (`put_down`). `paused`: it can go on, and need not."""
 Action = Literal["continue", "pause", "stop"]
 Reason = Literal["died", "hung", "memory", "damaged"]
 """Its process died; made no progress and was killed; ran out of memory; found its last saved state damaged."""
@@ -187,7 +189,7 @@ class TrialRecord:
     deaths: int = 0
     """How often its process died or hung since its last report."""
     state: State = "running"
-    """`running` also where the run itself was interrupted; `paused` where the trial can go on, and need not."""
+    """By the ledger, `running` also where the run itself was interrupted."""
     error: TrialError | None = None
 
     @property
@@ -203,12 +205,23 @@ class TrialRecord:
     @property
     def has_ended(self) -> bool:
         """Whether it will report no more."""
-        return self.state not in ("running", "paused")
+        return self.state not in ("running", "unfinished", "paused")
 
     @property
     def epoch(self) -> int:
         """Epochs reported so far."""
         return len(self.reports)
+
+
+def put_down(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The records of a run that nobody writes to any more: what ran is unfinished."""
+    return [replace(record, state="unfinished") if record.state == "running" else record for record in records]
+
+
+def count_states(records: Iterable[TrialRecord]) -> str:
+    """How many trials are in which state, in words."""
+    counts = Counter(record.state for record in records)
+    return ", ".join(f"{count} {state}" for state, count in counts.items())
 
 
 def best_of(reports: Iterable[Report]) -> Report:

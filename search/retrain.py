@@ -110,7 +110,8 @@ def _train(
         stack.enter_context(cluster.started(machine))
     new = sum(key not in _newest(ledger.records) for key in jobs)
     info = replace(asked, trials=len(ledger.records) + new, budget=None, early_stopping=False)
-    console.print(f"Training {len(left)} configurations: {shares}", highlight=False)
+    trainings = f"{len(left)} training{'' if len(left) == 1 else 's'}"
+    console.print(f"{trainings}: {shares}", highlight=False)
 
     def strategy(ledger: Ledger, halt: Halt) -> Strategy:
         rungs = Rungs(info.epochs, early_stopping=False)

@@ -31,16 +31,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from model.data.tables import TaskError
 from model.data.tasks import Source, sources_of
 from model.errors import UserError
 from model.nearest import nearest
+from search.budget import Budget
 from search.commands import as_typed, command, own_name
 from search.ledger import read_ledger
+from search.lock import is_locked
 from search.pareto import Objective
-from search.records import TrialRecord, leaderboard
+from search.records import History, TrialRecord, count_states, leaderboard, put_down
 
 _INFO_FILE = "run.json"
 
@@ -115,6 +117,16 @@ class RunInfo:
         return [source.task.name for source in self.sources]
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How far a run has come."""
+
+    state: Literal["running", "unfinished", "spent", "done"]
+    """Somebody writes to it; nobody does, and trials are left to do; nor may any be done, for the budget is used up;
+    all that was asked for is done."""
+    words: str
+
+
 class RunFolder:
     """One run on disk. Its path is absolute where it is to be trained in: Ray's processes have directories of their
     own."""
@@ -166,11 +178,31 @@ class RunFolder:
         os.replace(partial, self.path / _INFO_FILE)
 
     def trials(self) -> list[TrialRecord]:
-        """Every trial's record as of now, in the order of the leaderboard. Raises UserError for a damaged ledger."""
+        """Every trial's record as of now, in the order of the leaderboard; none runs where nobody writes to the run.
+        Raises UserError for a damaged ledger."""
+        records = self.history().trials.values()
+        return leaderboard(records if is_locked(self.lock) else put_down(records))
+
+    def history(self) -> History:
+        """All that the ledger says as of now. Raises UserError where it is damaged."""
         try:
-            return leaderboard(read_ledger(self.ledger).trials.values()) if self.ledger.exists() else []
+            return read_ledger(self.ledger) if self.ledger.exists() else History()
         except UserError as error:
             raise UserError(f"{error}; {resume_command(self)} goes on from the line before") from None
+
+    def standing(self) -> Standing:
+        """How far the run has come, and whether it goes on."""
+        info, history = self.info(), self.history()
+        records = list(history.trials.values())
+        ended, asked = sum(record.has_ended for record in records), info.trials or len(records)
+        if ended >= asked > 0:
+            return Standing("done", f"all {ended} trials ended")
+        of_all = f"{ended} of {asked}" if info.trials is not None else f"{ended}"
+        if is_locked(self.lock):
+            return Standing("running", f"running, {of_all} trials ended")
+        if Budget.parse(info.budget).used_up(history.seconds_spent(), history.epochs_spent()):
+            return Standing("spent", f"budget of {info.budget} used up, {count_states(put_down(records))}")
+        return Standing("unfinished", f"unfinished, {of_all} trials ended")
 
     def trial(self, name: str) -> Path:
         """The folder of one trial."""
@@ -258,12 +290,12 @@ def _runs(runs_dir: Path) -> list[RunFolder]:
 
 def next_command(run: RunFolder) -> str:
     """What to type when a search has ended."""
-    return _on(run, f"{command('analysis.best')} {run.name} --refit")
+    return with_runs_dir(run, f"{command('analysis.best')} {run.name} --refit")
 
 
 def resume_command(run: RunFolder) -> str:
     """What to type to go on with a run that has not ended."""
-    return _on(run, f"{command('search.run')} --resume {run.name}")
+    return with_runs_dir(run, f"{command('search.run')} --resume {run.name}")
 
 
 def watch_command(runs_dir: Path) -> str:
@@ -271,7 +303,7 @@ def watch_command(runs_dir: Path) -> str:
     return f"{as_typed('tensorboard')} --logdir {shlex.quote(str(runs_dir.resolve()))}"
 
 
-def _on(run: RunFolder, typed: str) -> str:
+def with_runs_dir(run: RunFolder, typed: str) -> str:
     """`typed` with the flag that finds the folder of the runs, where one is needed."""
     runs_dir = run.path.resolve().parent
     return typed if runs_dir == Path("runs").resolve() else f"{typed} --runs-dir {shlex.quote(str(runs_dir))}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,17 +15,18 @@ from analysis.published.figures import in_paper
 from analysis.why.cost import Cost, front, train_seconds, trainable_parameters
 from analysis.why.edges import edges
 from analysis.why.importance import LEAST_TRIALS, Importance, importances
+from analysis.why.points import best_point
 from analysis.winner.results import Candidate, Estimate, Figures, OnTest, Peer, Results, read_results
 from model.config import TrialConfig
-from model.data.scores import overall_2023
-from model.data.tasks import CS224N_SOURCES, Task
+from model.data.scores import SIGNED, overall, overall_2023
+from model.data.tasks import CS224N_SOURCES
 from model.describe import describe
 from model.errors import UserError
 from search.leaderboard import parameter_count
 from search.ledger import read_ledger
 from search.pareto import front as search_front
 from search.pareto import seconds_an_epoch
-from search.records import Report, TrialRecord, winner
+from search.records import POINT, Report, TrialRecord, winner
 from search.run_folder import RunFolder, RunInfo, next_command
 
 MOST_ROWS = 15
@@ -93,16 +94,19 @@ def page(run: RunFolder) -> dict[str, Any]:
         "run": run,
         "tasks": info.tasks,
         "both_formulas": _of_the_course(info),
+        "correlations": any(source.task.metric in SIGNED for source in info.sources),
         "records": records,
         "won": won,
         "results": results,
         **_kept_model(won, kept, results, rows),
         "top": winner(records),
+        "way": _way(records, won),
         "sections": SECTIONS,
         "most_rows": MOST_ROWS,
-        "unfinished": _unfinished(info, records),
-        "tiles": _tiles(won, results, kept, records, seconds),
+        "standing": run.standing(),
+        "tiles": _tiles(info, won, results, kept, records, seconds),
         "figure_rows": rows,
+        "error_in_words": wording.error([source.task for source in info.sources]),
         "states": wording.states(records),
         "facts": wording.facts(info, records, seconds),
         "troubles": wording.troubles(records),
@@ -133,6 +137,12 @@ def _winner(run: RunFolder, records: Sequence[TrialRecord], results: Results | N
     return found
 
 
+def _way(records: Sequence[TrialRecord], won: TrialRecord | None) -> str:
+    """From where a refit goes to the winner, in words."""
+    start = None if won is None else best_point([record for record in records if record.config != won.config])
+    return start.source.removeprefix(POINT) if start else "a point of the space"
+
+
 def _kept(results: Results | None) -> Candidate | None:
     return None if results is None else results.kept
 
@@ -153,15 +163,8 @@ def _kept_model(
     }
 
 
-def _unfinished(info: RunInfo, records: Sequence[TrialRecord]) -> str | None:
-    """How far a run has come that has not done all that was asked; whether it still runs, its files do not say."""
-    ended = sum(record.has_ended for record in records)
-    if ended < (info.trials or len(records)):
-        return f"{ended} of {info.trials or len(records)} trials ended"
-    return None
-
-
 def _tiles(
+    info: RunInfo,
     won: TrialRecord | None,
     results: Results | None,
     kept: Candidate | None,
@@ -173,11 +176,17 @@ def _tiles(
         test, corrected = results.final.overall, results.selection.corrected
         label = "overall on test" if kept.kind == "single" else f"overall on test, {kept.kind}"
         tiles += [
-            Tile(label, f"{test.value:.4f}", f"95% interval {test.low:.4f} to {test.high:.4f}"),
+            Tile(
+                label,
+                f"{test.value:.4f}",
+                f"95% interval {test.low:.4f} to {test.high:.4f}; chance {results.chance.overall:.4f}",
+            ),
             Tile("dev, corrected", f"{corrected.value:.4f}", f"{corrected.low:.4f} to {corrected.high:.4f}"),
         ]
     if won and won.best:
-        seen = Tile("dev, in the search", f"{won.best.overall:.4f}", f"epoch {won.best.epoch} of {won.epoch}")
+        of_all = f", of {info.epochs} that it might have had" if won.epoch < info.epochs else ""
+        epochs = f"epoch {won.best.epoch} of {won.epoch}{of_all}"
+        seen = Tile("dev, in the search", f"{won.best.overall:.4f}", epochs)
         size = parameter_count(won.best.trainable_parameters)
         tiles += [seen, Tile("parameters trained", size, f"in {wording.duration(train_seconds(won))}, by {won.source}")]
     epochs = sum(record.epoch for record in records)
@@ -197,13 +206,14 @@ def _figure_rows(
 ) -> list[FigureRow]:
     if won is None or won.best is None:
         return []
-    rows = [_searched(won.best, [source.task for source in info.sources])]
+    rows = [*_of_search(info, won, won.best)]
     if results and kept:
         corrected = results.selection.corrected
         rows += [
             FigureRow(label="dev, corrected for selection", overall=corrected.value, interval=corrected),
             _row(f"dev, {wording.kept_on_train(kept, results)}", kept.dev),
             _tested(f"test, {wording.kept(kept, results)}", results.final, strong=True),
+            _row("test, chance", results.chance),
             *(_tested(f"test, {peer.point}", peer.test, in_paper=_printed(info, peer)) for peer in results.peers),
         ]
     return rows
@@ -214,13 +224,22 @@ def _printed(info: RunInfo, peer: Peer) -> str:
     return in_paper(peer.point) if _of_the_course(info) else ""
 
 
-def _searched(best: Report, tasks: Sequence[Task]) -> FigureRow:
-    return FigureRow(
-        label="dev, as the search saw it",
+def _of_search(info: RunInfo, won: TrialRecord, best: Report) -> Iterator[FigureRow]:
+    """What it saw of the winner, whose report `best` is, and chance there."""
+    tasks = [source.task for source in info.sources]
+    cut_short = f" after {won.epoch} of {info.epochs} epochs" if won.epoch < info.epochs else ""
+    yield FigureRow(
+        label=f"dev, as the search saw it{cut_short}",
         overall=best.overall,
         overall_2023=overall_2023(tasks, best.scores),
         by_task=best.scores,
         clean=best.clean_overall,
+    )
+    yield FigureRow(
+        label="dev, chance",
+        overall=overall(tasks, info.chance),
+        overall_2023=overall_2023(tasks, info.chance),
+        by_task=info.chance,
     )
 
 
@@ -258,7 +277,7 @@ def _no_importance(measured: Sequence[Importance]) -> str:
     """Why there is no picture of it."""
     if any(one.share is not None for one in measured):
         return "No parameter shows more than chance would."
-    return f"Too few trials: to say how much a parameter matters takes {LEAST_TRIALS} that drew it."
+    return f"Too few trials: to say how much a parameter matters takes {LEAST_TRIALS} that have it."
 
 
 def _fronts(info: RunInfo, records: Sequence[TrialRecord]) -> list[tuple[str, list[TrialRecord]]]:

@@ -13,7 +13,7 @@ from analysis.page.plots import curves, drift, errors, parameters, refitted, tra
 from analysis.page.plots.canvas import Picture
 from analysis.page.plots.refitted import Row
 from analysis.why import cost
-from analysis.why.importance import Importance
+from analysis.why.importance import JUDGED, Importance
 from analysis.winner.results import KEPT, Candidate, Results
 from model.data.tasks import METRIC_NAMES, Binary, Classes, Number
 from model.errors import UserError
@@ -77,7 +77,7 @@ def _tradeoffs(objectives: Sequence[Objective], fit: Sequence[TrialRecord], won:
 
 def _judged(records: Sequence[TrialRecord]) -> int:
     """Trials that importance is measured on."""
-    return sum(record.state in ("completed", "stopped", "paused", "diverged") for record in records)
+    return sum(record.state in JUDGED for record in records)
 
 
 def _telling(fit: Sequence[TrialRecord], measured: Sequence[Importance]) -> list[str]:
@@ -101,7 +101,9 @@ def _of_refit(results: Results, won: TrialRecord, kept: Candidate) -> Pictures:
     ]
     peers = [Row(label=f"test, {peer.point}", estimate=peer.test.overall) for peer in results.peers]
     found: Pictures = {
-        "honest": refitted.honest(figures, sorted(peers, key=_value, reverse=True)),
+        "honest": refitted.honest(
+            figures, sorted(peers, key=_value, reverse=True), results.chance.overall, selection.winner.cut_short
+        ),
         "finalists": refitted.finalists(selection),
         "drift_weights": drift.weights(results.drift, moved),
         "drift_outputs": drift.outputs(results.drift, moved),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from analysis.winner.results import Candidate, Kind, Results
 from model.config import EncoderConfig, TaskConfig, TrialConfig
+from model.data.tasks import Number, Task
 from search.commands import command
-from search.records import TrialRecord
-from search.run_folder import RunFolder, RunInfo
+from search.records import TrialRecord, count_states
+from search.run_folder import RunFolder, RunInfo, with_runs_dir
 
 
 def in_a_sentence(config: TrialConfig) -> str:
@@ -111,6 +111,15 @@ def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(name if count == 1 else f"{name} {count} times" for name, count in counts.items())
 
 
+def error(tasks: Sequence[Task]) -> str:
+    """What the figure beside a mistake (analysis.winner.results.Mistake) is."""
+    numbers = [isinstance(task.label, Number) for task in tasks]
+    of_classes = "how much more probability the predicted class was given than the right one"
+    of_numbers = "how far the predicted number is from the right one"
+    told = of_numbers if all(numbers) else of_classes
+    return f"Error: {told}{f'; of numbers, {of_numbers}' if any(numbers) and not all(numbers) else ''}."
+
+
 def duration(seconds: float) -> str:
     """In the two largest units."""
     whole = round(seconds)
@@ -128,8 +137,7 @@ def plural(count: int, what: str) -> str:
 
 def states(records: Sequence[TrialRecord]) -> str:
     """How many trials are in which state."""
-    counts = Counter(record.state for record in records)
-    return ", ".join(f"{count} {state}" for state, count in counts.most_common()) or "none yet"
+    return count_states(records) or "none yet"
 
 
 def facts(info: RunInfo, records: Sequence[TrialRecord], seconds: float) -> list[tuple[str, str]]:
@@ -208,4 +216,4 @@ def search_command(run: RunFolder, info: RunInfo) -> str:
         *("--seed", str(info.seed), "--precision", info.precision),
         *("--run", again(run).name),
     ]
-    return f"{command('search.run')} {shlex.join(flags)}"
+    return with_runs_dir(run, f"{command('search.run')} {shlex.join(flags)}")

@@ -44,6 +44,10 @@ class Contender:
 
     trial: str
     source: str
+    epochs: int
+    """How many the search had trained it for."""
+    most_epochs: int
+    """How many it might have had there, and each seed had."""
     seeds: Sequence[Retrained]
     """Without those that diverged or failed."""
     predicted: Sequence[Predictions]
@@ -129,6 +133,8 @@ def _finalist(
         trial=contender.trial,
         source=contender.source,
         searched=searched[contender.trial],
+        epochs=contender.epochs,
+        most_epochs=contender.most_epochs,
         seeds=list(contender.seeds),
         lost=contender.lost,
         mean=mean,

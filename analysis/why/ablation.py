@@ -15,16 +15,14 @@ from typing import Any, cast
 
 import optuna
 
-from analysis.published.figures import is_of_paper
 from analysis.statistics.bootstrap import Predictions
 from analysis.statistics.intervals import SeedNoise, gain, overall_of
-from analysis.winner.finalists import points
 from analysis.winner.results import AblationPath, Change, Estimate, Step
 from model.config import TrialConfig
 from model.data.tasks import Task
 from model.errors import UserError
 from model.problem import Problem
-from search.records import POINT, TrialRecord, is_fit, leaderboard
+from search.records import TrialRecord
 from search.space import Space
 
 NOT_DRAWN = "not drawn"
@@ -50,14 +48,6 @@ class Trained:
     """Of its trial and outputs, as in results.Step."""
     predicted: Predictions
     """For dev."""
-
-
-def best_point(records: Sequence[TrialRecord]) -> TrialRecord | None:
-    """The best of the papers' configurations among the space's POINTS, or of all POINTS where none is a paper's. None
-    where the run has no sound one."""
-    sound = [record for record in points(leaderboard(records)) if is_fit(record)]
-    of_papers = [record for record in sound if is_of_paper(record.source.removeprefix(POINT))]
-    return next(iter(of_papers or sound), None)
 
 
 def plan(

@@ -16,13 +16,14 @@ from optuna.distributions import (
     json_to_distribution,
 )
 
+from analysis.why.importance import JUDGED
 from search.records import TrialRecord, is_fit, leaderboard, winner
 
 WITHIN = 0.05
 """How near to the edge is at it, as a share of the range on its own scale."""
 BEST_SHARE = 0.2
 LEAST_BEST = 3
-"""Of the trials that drew the parameter, the best: a fifth, and at least so many."""
+"""Of the trials that have the parameter, the best: a fifth, and at least so many."""
 LEAST_VALUES = 3
 """Of two values each is at an edge."""
 
@@ -40,7 +41,7 @@ class Edge:
     low: float
     high: float
     near: int
-    """How many of the best trials that drew it lie there too."""
+    """How many of the best trials that have it, drawn or prescribed by a point, lie there too."""
     best: int
     """Of how many."""
 
@@ -49,7 +50,7 @@ class Edge:
         """The finding as a sentence."""
         return (
             f"{self.param} {self.value:.3g} lies at the {self.side} edge of {self.low:g} to {self.high:g}, as in "
-            f"{self.near} of the {self.best} best trials that drew it: a wider range may be better"
+            f"{self.near} of the {self.best} best trials that have it: a wider range may be better"
         )
 
 
@@ -75,7 +76,7 @@ class _Scale:
 
 
 def edges(records: Sequence[TrialRecord]) -> list[Edge]:
-    """The parameters for which the winner, and most of the best trials that drew it, lie within a few percent of an end
+    """The parameters for which the winner, and most of the best trials that have it, lie within a few percent of an end
     of the range, by name. Of choices only numbers in ascending order have edges."""
     won = winner(records)
     if won is None:
@@ -89,7 +90,11 @@ def _edge(param: str, won: TrialRecord, records: Sequence[TrialRecord]) -> Edge 
     scale = _scale(json_to_distribution(json.dumps(drawn_from)))
     if scale is None:
         return None
-    alike = [r for r in leaderboard(records) if is_fit(r) and r.distributions.get(param) == drawn_from]
+    alike = [
+        record
+        for record in leaderboard(records)
+        if is_fit(record) and record.state in JUDGED and record.distributions.get(param) == drawn_from
+    ]
     best = alike[: max(LEAST_BEST, math.ceil(BEST_SHARE * len(alike)))]
     sides: tuple[Side, ...] = ("lower", "upper")
     for side in sides:

@@ -36,15 +36,17 @@ from optuna.distributions import (
 )
 from scipy.special import ndtr
 
-from search.records import TrialRecord, leaderboard
+from search.records import State, TrialRecord, leaderboard
 
 BEST_SHARE = 0.2
 """Of all trials, how many count as the best: more than the paper's tenth, since a search has tens of trials."""
 LEAST_BEST = 5
 """Optuna's advice for PED-ANOVA."""
 LEAST_TRIALS = 10
-"""With fewer that drew a parameter nothing can be said of it."""
+"""With fewer that have a parameter nothing can be said of it."""
 LIKELY_CHANCE = 0.05
+JUDGED: tuple[State, ...] = ("completed", "stopped", "paused", "diverged")
+"""The states of trials that count: of one that runs nobody knows yet, and a failed one says nothing."""
 DRAWS = 499
 _GRID = 50
 """Steps that a continuous range is divided into, as in Optuna."""
@@ -58,7 +60,7 @@ class Importance:
 
     param: str
     trials: int
-    """Those that drew it and count."""
+    """Those that have it, drawn or prescribed by a point, and count."""
     share: float | None
     """Of the importance of all parameters, which adds up to 1 unless none has any; None where trials are too few."""
     chance: float | None
@@ -79,9 +81,7 @@ def importances(records: Sequence[TrialRecord]) -> list[Importance]:
     diverged trials are among those that the best are held against, which needs no score of theirs. Where only survivors
     were, whatever the scheduler weeds out early would look unimportant. Running and failed trials are left out.
     """
-    judged = [
-        record for record in leaderboard(records) if record.state in ("completed", "stopped", "paused", "diverged")
-    ]
+    judged = [record for record in leaderboard(records) if record.state in JUDGED]
     completed = [record.name for record in judged if record.state == "completed"]
     best = set(completed[: max(LEAST_BEST, math.ceil(BEST_SHARE * len(judged)))])
     drawn = sorted({param for record in judged for param in record.params})

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from analysis.statistics.intervals import SeedNoise
 from analysis.why import ablation
 from analysis.why.importance import importances
+from analysis.why.points import best_point
 from analysis.winner.ground import Ground
 from analysis.winner.results import AblationPath
 from model.errors import UserError
@@ -22,10 +23,10 @@ MOST_STEPS = 8
 def ablation_path(
     ground: Ground, records: Sequence[TrialRecord], winner: TrialRecord, seed: int, noise: SeedNoise
 ) -> AblationPath | None:
-    """The way to the winner from the best paper's configuration among the POINTS (analysis.why.ablation.best_point),
+    """The way to the winner from the best paper's configuration among the POINTS (analysis.why.points.best_point),
     trained with `seed`. None where there is none, or where one of its ends diverged or failed with that seed, and the
     user is told why."""
-    start = ablation.best_point([record for record in records if record.config != winner.config])
+    start = best_point([record for record in records if record.config != winner.config])
     if start is None:
         ground.say("No path to the winner: the run has no sound point of the space but the winner.")
         return None

@@ -26,11 +26,6 @@ def distinct(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     return list(found.values())
 
 
-def points(records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """The trials of the space's POINTS, in the order of the leaderboard."""
-    return [record for record in records if record.source.startswith(POINT)]
-
-
 def finalist_jobs(chosen: Sequence[TrialRecord], seeds: Sequence[int]) -> list[Job]:
     """Each finalist with each seed; all of them with the first seed come first."""
     return [Job(record.config, seed, f"finalist {record.name}, seed {seed}") for seed in seeds for record in chosen]
@@ -41,13 +36,15 @@ def point_jobs(trials: Sequence[TrialRecord], seed: int) -> list[Job]:
     return [Job(record.config, seed, f"{record.source}, seed {seed}") for record in trials]
 
 
-def contender(record: TrialRecord, seeds: Sequence[TrialRecord], trained: Trained) -> Contender:
-    """What came of a finalist's trainings, one for each seed."""
+def contender(record: TrialRecord, seeds: Sequence[TrialRecord], trained: Trained, epochs: int) -> Contender:
+    """What came of a finalist's trainings, one for each seed, of so many epochs."""
     sound = [one for one in seeds if trained.is_sound(one)]
     shown = sound or [record]  # the search's own, where all seeds are lost
     return Contender(
         trial=record.name,
         source=record.source,
+        epochs=record.epoch,
+        most_epochs=epochs,
         seeds=[retrained(one, trained) for one in sound],
         predicted=[trained.predictions("dev", trained.outputs(one)) for one in sound],
         lost=len(seeds) - len(sound),

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from analysis.winner.results import Estimate, Figures, Kind, OnTest
+from analysis.winner.results import Estimate, Figures, Kind, OnTest, at_chance
 from model.config import TrialConfig
+from model.data.scores import SIGNED
 from model.data.tasks import CS224N, METRIC_NAMES, Binary, Classes, Metric, Number, Task
 from model.describe import describe
 from model.training.precision import ConcretePrecision
@@ -40,6 +41,8 @@ class ModelCard:
     dev: Figures | None
     """None where it was trained on dev too."""
     test: OnTest
+    chance: Figures
+    """On test (Results.chance)."""
     configs: Mapping[str, TrialConfig]
     """By member's name."""
     tasks: Sequence[Task]
@@ -117,22 +120,35 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 
 def _scores(card: ModelCard) -> str:
-    test, dev, rows = card.test.figures, card.dev, []
+    test, chance, dev, rows = card.test.figures, card.chance, card.dev, []
     for task in card.tasks:
-        own = [_number(test.clean_by_task.get(task.name)), *([_number(dev.by_task[task.name])] if dev else [])]
+        by_chance, clean = _number(chance.by_task[task.name]), _number(test.clean_by_task.get(task.name))
+        own = [by_chance, clean, *([_number(dev.by_task[task.name])] if dev else [])]
         name = f"{task.name}, {METRIC_NAMES[task.metric]}"
         rows.append([name, str(card.test_size[task.name]), *_interval(card.test.by_task[task.name]), *own])
-    own = [_number(test.clean_overall), *([_number(dev.overall)] if dev else [])]
+    own = [_number(chance.overall), _number(test.clean_overall), *([_number(dev.overall)] if dev else [])]
     both_formulas = test.overall_2023 is not None
     rows.append(["overall (2024)" if both_formulas else "overall", "", *_interval(card.test.overall), *own])
     if both_formulas:
-        old = [_number(test.overall_2023), "", "", *([_number(dev.overall_2023)] if dev else [])]
-        rows.append(["overall (2023)", "", *old])
-    columns = ["", "test sentences or pairs", "test", "95% interval", "test, clean", *(["dev"] if dev else [])]
+        old = [_number(test.overall_2023), "", _number(chance.overall_2023), ""]
+        rows.append(["overall (2023)", "", *old, *([_number(dev.overall_2023)] if dev else [])])
+    columns = [
+        "",
+        "test sentences or pairs",
+        "test",
+        "95% interval",
+        "chance",
+        "test, clean",
+        *(["dev"] if dev else []),
+    ]
+    correlations = ", with (r + 1) / 2 for correlations r" if any(task.metric in SIGNED for task in card.tasks) else ""
+    not_better = at_chance(card.test, chance)
     return (
         f"{_table(columns, rows)}\n\n"
-        "Neither the search nor training was given test. Clean: without the rows that stand in train too. Overall is "
-        "the mean of the scores, with (r + 1) / 2 for correlations r"
+        + (f"**{not_better}** " if not_better else "")
+        + "Neither the search nor training was given test. Chance: what one and the same prediction for every row "
+        "scores at best. Clean: without the rows that stand in train too. Overall is the mean of the scores"
+        + correlations
         + (" (2024) or r as it is (2023)." if both_formulas else ".")
         + (" Dev was used to choose this model, and flatters it." if dev else "")
     )

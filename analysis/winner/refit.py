@@ -11,8 +11,9 @@ from contextlib import suppress
 
 from analysis.statistics.selection import select
 from analysis.why.drift import drift
+from analysis.why.points import points
 from analysis.winner.comparison import ablation_path
-from analysis.winner.finalists import contender, distinct, finalist_jobs, peers, point_jobs, points
+from analysis.winner.finalists import contender, distinct, finalist_jobs, peers, point_jobs
 from analysis.winner.ground import Ground, prepare
 from analysis.winner.keep import Candidates, Combination
 from analysis.winner.mistakes import worst_mistakes
@@ -45,7 +46,7 @@ def refit(run: RunFolder, options: Options, console: Console, go_on: str) -> Res
     done = ground.train([*jobs, *point])
 
     contenders = [
-        contender(record, [done[job.key] for job in jobs if job.config is record.config], trained)
+        contender(record, [done[job.key] for job in jobs if job.config is record.config], trained, ground.info.epochs)
         for record in finalists
     ]
     searched = {record.name: record.best.overall for record in able if record.best}
@@ -65,6 +66,7 @@ def refit(run: RunFolder, options: Options, console: Console, go_on: str) -> Res
         path=path,
         drift=drift(moved.model(), ground.encoder, trained.tokens),
         mistakes=worst_mistakes(ground.corpus, "test", kept.outputs["test"]),
+        chance=kept.trained.chance("test"),
         test_size=ground.corpus.size("test"),
         contaminated={"dev": trained.in_train("dev"), "test": kept.trained.in_train("test")},
         flags=options.flags(),
@@ -140,6 +142,7 @@ def _card(ground: Ground, results: Results, kept: Combination) -> ModelCard:
         members=kept.members,
         dev=None if results.with_dev else results.kept.dev,
         test=results.final,
+        chance=results.chance,
         configs=kept.configs(),
         tasks=ground.corpus.tasks,
         encoder=ground.info.encoder,

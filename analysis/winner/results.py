@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from model.errors import UserError
 
@@ -32,8 +32,8 @@ class Figures:
     """Each task's own metric."""
     overall: float
     """The mean of the metrics, each on 0 to 1: for CS224N's tasks its leaderboard's formula of 2024."""
-    overall_2023: float | None
-    """The mean of the metrics as they are; None for other tasks than CS224N's."""
+    overall_2023: Annotated[float | None, Field(exclude_if=lambda value: value is None)] = None
+    """The mean of the metrics as they are; None, and not in the file, for other tasks than CS224N's."""
     clean_by_task: Mapping[str, float]
     """Without the rows that stand in train too; without a task of which none remain."""
     clean_overall: float | None
@@ -69,6 +69,10 @@ class Finalist:
     source: str
     searched: float
     """Overall on dev in the search: one seed, picked for being high."""
+    epochs: int
+    """How many the search had trained it for."""
+    most_epochs: int
+    """How many it might have had there, and each of its seeds had here."""
     seeds: list[Retrained]
     """Without those that diverged or failed."""
     lost: int
@@ -82,6 +86,12 @@ class Finalist:
     train_seconds: float
     """Mean over the seeds."""
     trainable_parameters: int
+
+    @property
+    def cut_short(self) -> str | None:
+        """For how many epochs the search had trained it, in words, where its seeds had more: the scores do not compare.
+        None where they had as many."""
+        return f"{self.epochs} of {self.most_epochs} epochs" if self.epochs < self.most_epochs else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +107,21 @@ class Selection:
     """The highest overall on dev that the search saw."""
     corrected: Estimate
     """The chosen configuration's on sentences like dev's: without the luck that made it win."""
+
+    @property
+    def winner(self) -> Finalist:
+        """The one that was chosen."""
+        return next(finalist for finalist in self.finalists if finalist.trial == self.chosen)
+
+    @property
+    def trained_less(self) -> str | None:
+        """That the search had trained the chosen trial for fewer epochs than its seeds had, in words; None where it
+        hadn't."""
+        one = self.winner
+        if one.cut_short is None:
+            return None
+        more = f"while each seed here had all {one.most_epochs}: the difference is not of luck alone"
+        return f"the search had trained {one.trial} for {one.cut_short} only, {more}"
 
     @property
     def above_the_search(self) -> str | None:
@@ -136,6 +161,19 @@ class OnTest:
     figures: Figures
     overall: Estimate
     by_task: Mapping[str, Estimate]
+
+
+def at_chance(test: OnTest, chance: Figures) -> str | None:
+    """Which of a model's scores on test are not shown to be better than `chance` there, in words; None where all are.
+    Of one task, whose score is the overall, once."""
+    several = test.by_task.items() if len(test.by_task) > 1 else ()
+    scores = [("overall", test.overall, chance.overall), *((task, one, chance.by_task[task]) for task, one in several)]
+    told = [
+        f"{name} ({one.low:.4f} to {one.high:.4f}, chance {by_chance:.4f})"
+        for name, one, by_chance in scores
+        if one.low <= by_chance
+    ]
+    return f"Not shown to be better than chance on test: {', '.join(told)}." if told else None
 
 
 @dataclass(frozen=True)
@@ -262,6 +300,8 @@ class Results:
     """None where the space has no POINTS in the run, or --no-comparison was given."""
     drift: Drift
     mistakes: list[Mistake]
+    chance: Figures
+    """On test, what one and the same prediction for all rows of a task scores at best: nothing learned."""
     test_size: Mapping[str, int]
     """Labelled examples of test, by task."""
     contaminated: Mapping[str, Mapping[str, int]]
@@ -278,6 +318,16 @@ class Results:
     def final(self) -> OnTest:
         """The figures of what lies in `model`."""
         return self.with_dev.test if self.with_dev else self.kept.test
+
+    @property
+    def at_chance(self) -> str | None:
+        """Which of its scores are not shown to be better than chance, in words."""
+        return at_chance(self.final, self.chance)
+
+    @property
+    def overall_at_chance(self) -> bool:
+        """Whether its overall is one of them."""
+        return self.final.overall.low <= self.chance.overall
 
 
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(Results)

@@ -8,17 +8,19 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.published.figures import in_paper
-from analysis.winner.results import Candidate, Estimate, Figures, Finalist, OnTest, Results
+from analysis.winner.results import Candidate, Estimate, Figures, Finalist, OnTest, Results, Selection
+from model.data.scores import SIGNED
+from model.data.tasks import Task
 from search.leaderboard import parameter_count
 
 
-def show(results: Results, tasks: Sequence[str], console: Console) -> None:
+def show(results: Results, tasks: Sequence[Task], console: Console) -> None:
     """Every figure of it, and how each is to be read."""
     console.print(_finalists(results.selection.finalists))
     for line in _on_the_choice(results):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
-    console.print(_models(results, tasks))
-    for line in _on_the_models(results):
+    console.print(_models(results, [task.name for task in tasks]))
+    for line in _on_the_models(results, tasks):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     if results.path is not None:
         console.print(_path(results))
@@ -45,7 +47,7 @@ def _finalists(finalists: Sequence[Finalist]) -> Table:
         "mean of seeds",
         "95% interval",
         "behind the best",
-        "told apart above",
+        "luck explains up to",
         "told apart",
         "train s",
         "parameters",
@@ -72,6 +74,25 @@ def _finalists(finalists: Sequence[Finalist]) -> Table:
 
 def _on_the_choice(results: Results) -> Iterator[str]:
     selection = results.selection
+    if len(selection.finalists) == 1:
+        yield f"Chosen: {selection.chosen}, the only finalist."
+    else:
+        yield from _among_several(selection)
+    short = [f"{one.trial} ({one.cut_short})" for one in selection.finalists if one.cut_short]
+    if short:
+        yield f"Trained less in the search than here: {', '.join(short)}."
+    yield (
+        f"Dev as the search saw it: {selection.winner.searched:.4f}, one of the best of many on the same examples; the "
+        f"search's highest: {selection.searched:.4f}. Without the luck of that: {interval(selection.corrected)}, by "
+        "empirical Bayes over all trials, from the search's score and the fresh ones."
+    )
+    if selection.above_the_search:
+        yield f"That is {selection.above_the_search}."
+    if selection.trained_less:
+        yield f"But {selection.trained_less}."
+
+
+def _among_several(selection: Selection) -> Iterator[str]:
     tied = [one.trial for one in selection.finalists if one.tied and one.behind is not None]
     why = "the cheapest to train of those not told apart" if selection.prefer == "cheap" else "the best mean"
     yield f"Chosen: {selection.chosen}, {why}. Not told apart from the best: {', '.join(tied) or 'none other'}."
@@ -79,17 +100,6 @@ def _on_the_choice(results: Results) -> Iterator[str]:
         "In 95 of 100 cases the finalist that truly is best is the best one here or one that is not told apart from it "
         "(Hsu 1981, all finalists at once)."
     )
-    yield (
-        f"Dev as the search saw it: {_chosen(results).searched:.4f}, one of the best of many on the same examples; the "
-        f"search's highest: {selection.searched:.4f}. Without the luck of that: {interval(selection.corrected)}, by "
-        "empirical Bayes over all trials, from the search's score and the fresh ones."
-    )
-    if selection.above_the_search:
-        yield f"That is {selection.above_the_search}."
-
-
-def _chosen(results: Results) -> Finalist:
-    return next(one for one in results.selection.finalists if one.trial == results.selection.chosen)
 
 
 def _models(results: Results, tasks: Sequence[str]) -> Table:
@@ -109,7 +119,8 @@ def _models(results: Results, tasks: Sequence[str]) -> Table:
     blank = "" if papers else None
 
     def add(label: str, dev: Figures | None, test: OnTest, printed: str | None = blank, *, bold: bool = False) -> None:
-        table.add_row(*_cells(label, dev, test, tasks, printed, clean=clean), style="bold" if bold else None)
+        cells = _cells(label, dev, test.figures, test.overall, tasks, printed, clean=clean)
+        table.add_row(*cells, style="bold" if bold else None)
 
     for one in results.candidates:
         label = _called(one) + (", kept" if one.kept and kept else "")
@@ -119,6 +130,7 @@ def _models(results: Results, tasks: Sequence[str]) -> Table:
         add(f"{label}, trained on dev too, kept", None, results.with_dev.test, bold=True)
     for peer in results.peers:
         add(peer.point, peer.dev, peer.test, in_paper(peer.point) if papers else None)
+    table.add_row(*_cells("chance", None, results.chance, None, tasks, blank, clean=clean))
     return table
 
 
@@ -127,15 +139,22 @@ def _called(one: Candidate) -> str:
 
 
 def _cells(
-    label: str, dev: Figures | None, test: OnTest, tasks: Sequence[str], printed: str | None, *, clean: bool
+    label: str,
+    dev: Figures | None,
+    figures: Figures,
+    overall: Estimate | None,
+    tasks: Sequence[str],
+    printed: str | None,
+    *,
+    clean: bool,
 ) -> list[str]:
-    """A row of the models' table; `printed` in a paper: None where no paper is spoken of."""
-    figures, overall = test.figures, test.overall
+    """A row of the models' table, `figures` and `overall` on test; `printed` in a paper: None where no paper is spoken
+    of."""
     return [
         label,
         "" if dev is None else f"{dev.overall:.4f}",
         f"{figures.overall:.4f}",
-        f"{overall.low:.4f} to {overall.high:.4f}",
+        "" if overall is None else f"{overall.low:.4f} to {overall.high:.4f}",
         *(["" if figures.clean_overall is None else f"{figures.clean_overall:.4f}"] if clean else []),
         *([] if figures.overall_2023 is None else [f"{figures.overall_2023:.4f}"]),
         *(f"{figures.by_task[task]:.3f}" for task in tasks),
@@ -153,11 +172,15 @@ def _both_formulas(results: Results) -> bool:
     return results.final.figures.overall_2023 is not None
 
 
-def _on_the_models(results: Results) -> Iterator[str]:
+def _on_the_models(results: Results, tasks: Sequence[Task]) -> Iterator[str]:
     years = ", as the leaderboard of 2024; 2023: r as it is" if _both_formulas(results) else ""
-    yield f"Overall: the mean of the scores, correlations r entering as (r + 1) / 2{years}."
+    correlations = ", correlations r entering as (r + 1) / 2" if any(task.metric in SIGNED for task in tasks) else ""
+    yield f"Overall: the mean of the scores{correlations}{years}."
+    yield "Chance: what one and the same prediction for every row scores there at best."
+    if results.at_chance:
+        yield results.at_chance
     if results.peers:
-        seeds = len(_chosen(results).seeds)
+        seeds = len(results.selection.winner.seeds)
         best = f"; the single model is the best on dev of {seeds} seeds" if seeds > 1 else ""
         yield f"Below the models, the space's points, trained anew in the same budget, one seed each{best}."
     if _printed(results):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,8 @@ from analysis.statistics.intervals import metric_intervals, overall_interval
 from analysis.winner.results import Figures, OnTest
 from model.config import TrialConfig
 from model.data.corpus import Split
-from model.data.scores import clean_overall, overall, overall_2023
+from model.data.scores import clean_overall, constant_score, overall, overall_2023
+from model.data.tasks import Task
 from model.data.tokens import Tokens
 from model.errors import UserError
 from model.network.multitask import MultitaskBert
@@ -109,14 +110,21 @@ class Trained:
     def figures(self, split: Split, outputs: Outputs) -> Figures:
         """The scores of what a model said."""
         tokens, predicted = self.tokens, self.predictions(split, outputs)
-        by_task, clean = evaluate.scores(tokens, split, predicted), evaluate.clean_scores(tokens, split, predicted)
-        return Figures(
-            by_task=by_task,
-            overall=overall(tokens.tasks, by_task),
-            overall_2023=overall_2023(tokens.tasks, by_task),
-            clean_by_task=clean,
-            clean_overall=clean_overall(tokens.tasks, clean),
+        return _figures(
+            tokens.tasks,
+            evaluate.scores(tokens, split, predicted),
+            evaluate.clean_scores(tokens, split, predicted),
         )
+
+    def chance(self, split: Split) -> Figures:
+        """What one and the same prediction for all examples of a task scores at best."""
+        by_task, clean = {}, {}
+        for task in self.tokens.tasks:
+            examples = self.tokens.splits[task.name][split]
+            by_task[task.name] = constant_score(task.metric, examples.labels)
+            if not examples.in_train.all():
+                clean[task.name] = constant_score(task.metric, examples.labels[~examples.in_train])
+        return _figures(self.tokens.tasks, by_task, clean)
 
     def on_test(self, outputs: Outputs) -> OnTest:
         """The scores on test of what a model said, and their intervals."""
@@ -145,6 +153,16 @@ class Trained:
                 arrays[f"{task.name}.{split}"] = examples.labels
                 arrays[f"{task.name}.{split}.in_train"] = examples.in_train
         np.savez_compressed(path, allow_pickle=False, **arrays)
+
+
+def _figures(tasks: Sequence[Task], by_task: Mapping[str, float], clean: Mapping[str, float]) -> Figures:
+    return Figures(
+        by_task=by_task,
+        overall=overall(tasks, by_task),
+        overall_2023=overall_2023(tasks, by_task),
+        clean_by_task=clean,
+        clean_overall=clean_overall(tasks, clean),
+    )
 
 
 def save_outputs(path: Path, outputs: Outputs, of: str = "") -> None:

@@ -159,6 +159,8 @@ def contender(trial: str, trainings: list[Training], *, lost: int = 0, train_sec
     return Contender(
         trial=trial,
         source="tpe",
+        epochs=1,
+        most_epochs=1,
         seeds=[
             Retrained(name=f"{trial}-{seed}", seed=seed, best_epoch=1, dev=one, test=one)
             for seed, one in enumerate(figures, 1)

@@ -27,6 +27,7 @@ def test_the_leaderboard_and_the_winners_configuration(run: RunFolder, capsys: p
     best(run)  # the newest run, since none is named
     printed = capsys.readouterr().out
     assert printed.index("t002") < printed.index("t001") < printed.index("t003"), "a diverged trial never wins"
+    assert printed.startswith("Run demo: all 3 trials ended\n")
     assert "The search's winner is t002, proposed by tpe" in printed
     assert "head_learning_rate 0.01" in printed
     assert not (run.path / "refit").exists()

@@ -214,7 +214,7 @@ def test_a_paused_trial_is_pruned_where_it_is(run: RunFolder, tmp_path: Path) ->
     assert (goes_on.state, goes_on.datetime_complete) == (TrialState.RUNNING, None)
     with (tmp_path / "trials.csv").open(newline="", encoding="utf-8") as file:
         states = {row["trial"]: row["state"] for row in csv.DictReader(file)}
-    assert (states["t004"], states["t005"]) == ("paused", "running")
+    assert (states["t004"], states["t005"]) == ("paused", "unfinished"), "nobody writes to the run"
 
 
 def refused(run: RunFolder, capsys: pytest.CaptureFixture[str], *flags: str) -> str:

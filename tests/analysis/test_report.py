@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from analysis.page.content import SECTIONS
 from analysis.report import main, write_report
 from analysis.why.importance import Importance
 from analysis.winner.results import Estimate, read_results, write_results
+from search.lock import locked
 from search.pareto import Objective, front
 from search.run_folder import RunFolder
 from tests.analysis.staged import stage, stage_refit
@@ -170,7 +172,40 @@ def test_the_figures_are_those_of_the_refit(whole: RunFolder, html: str) -> None
     assert "1 seed lost" in page.sections["finalists"]
     assert "similarity.cosine" in page.sections["ablation"]
     assert page.sections["errors"].count("A made-up sentence") == 9
+    assert "than the right one; of numbers, how far the predicted number is from" in page.sections["errors"]
     assert "--refit" not in page.sections["figures"]
+
+
+def test_what_is_not_shown_to_be_better_than_chance_is_said_in_the_heading_too(tmp_path: Path) -> None:
+    run = stage(tmp_path, 14, config=tiny_config(), tasks=("sentiment",))
+    results = stage_refit(run)
+    finalist = replace(results.selection.finalists[0], epochs=2)
+    chance = replace(results.chance, overall=results.final.overall.low, by_task={"sentiment": 0.2})
+    alone = replace(results.selection, finalists=[finalist])
+    write_results(run.refit, replace(results, chance=chance, selection=alone))
+    page = page_of(run)
+    told = f"on test, not shown to be better than chance ({chance.overall:.4f})"
+    assert f"wins with {results.final.overall.value:.4f} {told}" in page.text
+    figures = page.sections["figures"]
+    assert results.at_chance is None
+    assert f"Not shown to be better than chance on test: overall ({chance.overall:.4f} to" in figures
+    assert f"test, chance{chance.overall:.4f}" in figures
+    assert "dev, chance" in figures
+    assert "correlations" not in figures
+    assert f"But the search had trained {finalist.trial} for 2 of 8 epochs only" in figures
+    assert f"were trained less there: {finalist.trial} 2 of 8 epochs." in page.sections["finalists"]
+    assert "Hsu" not in page.sections["finalists"]
+
+
+def test_figures_that_the_tasks_have_no_formula_for_are_left_out(tmp_path: Path) -> None:
+    run = stage(tmp_path, 14, config=tiny_config(), tasks=("sentiment",))
+    results = stage_refit(run)
+    assert "overall_2023" in (run.refit / "results.json").read_text()
+    plain = replace(results, chance=replace(results.chance, overall_2023=None))
+    write_results(run.refit, plain)
+    assert read_results(run.refit) == plain
+    whole = json.loads((run.refit / "results.json").read_text())
+    assert "overall_2023" not in whole["chance"]
 
 
 def test_a_corrected_score_above_the_search_is_explained(tmp_path: Path) -> None:
@@ -214,7 +249,8 @@ def test_a_run_with_hardly_a_trial(tmp_path: Path, trials: int) -> None:
         assert "retrained:" in page.sections[section]
     if trials:
         assert "leads with" in page.text
-        assert f"{trials - (trials == 3)} of 30 trials ended" in page.text
+        assert f"unfinished, {trials - (trials == 3)} of 30 trials ended" in page.text
+        assert "running" not in page.sections["leaderboard"] + page.sections["curves"]
     else:
         assert "No winner yet" in page.text
         assert page.pictures() == []
@@ -232,6 +268,18 @@ def test_a_finished_run_has_won(tmp_path: Path) -> None:
     assert "trials ended" not in page.text
 
 
+def test_a_run_that_goes_on_is_said_to_and_one_whose_budget_is_used_up_has_won(tmp_path: Path) -> None:
+    run = stage(tmp_path, 3, config=tiny_config())
+    with locked(run.lock, "the run"):
+        page = page_of(run)
+    assert "running, 2 of 30 trials ended" in page.text
+    assert "running" in page.sections["leaderboard"]
+    run.write_info(replace(run.info(), budget="3epochs"))
+    page = page_of(run)
+    assert "budget of 3epochs used up" in page.text
+    assert "won with" in page.text
+
+
 @pytest.mark.parametrize("kind", ["single", "ensemble"])
 def test_one_task_and_no_path(tmp_path: Path, kind: str) -> None:
     task = {"single": "sentiment", "ensemble": "similarity"}[kind]
@@ -241,6 +289,7 @@ def test_one_task_and_no_path(tmp_path: Path, kind: str) -> None:
     assert "There is no path to the winner: the run has no sound trial of one of" in page.sections["ablation"]
     assert "Of the single model: how far the weights" in page.sections["drift"], "an ensemble has no weights of its own"
     assert f"Of the model that is kept ({kind}), on test." in page.sections["errors"]
+    assert ("Error: how far the predicted number" in page.sections["errors"]) == (task == "similarity")
     others = {"sentiment", "paraphrase", "similarity"} - {task}
     assert not any(f"{other}:" in page.text for other in others)
 
@@ -263,10 +312,11 @@ def test_the_distance_from_the_best_stands_beside_what_luck_explains(whole: RunF
     text = Page(html).sections["finalists"]
     for one in results.selection.finalists[1:]:
         assert one.behind is not None
-        assert f"{one.behind.value:.4f} told apart above {one.behind.value - one.behind.low:.4f}" in text
+        assert f"{one.behind.value:.4f} luck explains up to {one.behind.value - one.behind.low:.4f}" in text
     fell = [one.searched - one.mean.value for one in results.selection.finalists if one.mean is not None]
     mean = sum(fell) / len(fell)
     assert f"In the search they looked {abs(mean):.4f} {'better' if mean > 0 else 'worse'} on average" in text
+    assert "Hsu" in text
 
 
 def test_parameters_that_matter_no_more_than_chance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,6 +343,12 @@ def test_nothing_that_a_user_named_is_markup(tmp_path: Path) -> None:
     for section in ("leaderboard", "finalists", "errors", "run"):
         assert shown in page.sections[section]
     assert "run run <i>" in page.text
+
+
+def test_both_commands_find_the_folder_of_the_runs(tmp_path: Path) -> None:
+    search, refit, *_ = page_of(stage(tmp_path, 1, config=tiny_config())).sections["again"].strip().splitlines()[1:]
+    assert search.endswith(f"--run staged-again --runs-dir {tmp_path}")
+    assert refit.endswith(f"staged-again --refit --runs-dir {tmp_path}")
 
 
 def test_letters_that_no_file_can_hold(tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ def test_a_budget_of_epochs(tmp_path: Path, uninterrupted: Search) -> None:
     search = Search(tmp_path)
     said, errors = search.start("--budget", "3epochs").ends()
     assert errors == ""
-    assert "Ended: 1 paused, 1 unfinished" in said
-    assert "The budget of 3epochs is used up; a larger one goes on, such as twice as much:\n" in said
+    assert "Ended: budget of 3epochs used up; 1 paused, 1 unfinished" in said
+    assert search.run.standing().words == "budget of 3epochs used up, 1 paused, 1 unfinished"
+    assert "A larger budget goes on, such as twice as much:\n" in said
     assert f"--resume {search.run.name} --runs-dir {search.runs_dir} --budget 6epochs\n" in said
     trials = [(record.name, record.state, record.epoch) for record in search.history().trials.values()]
     assert trials == [("t001", "paused", 2), ("t002", "running", 1)]
@@ -51,8 +52,8 @@ def test_a_budget_of_time(tmp_path: Path, uninterrupted: Search) -> None:
     said, errors = driver.wait_for(search.met("t002", 2)).ends()
     took = time.monotonic() - begun
     assert errors == ""
-    assert "Ended: 1 paused, 1 unfinished" in said
-    assert f"The budget of {budget}s is used up" in said
+    assert f"Ended: budget of {budget}s used up; 1 paused, 1 unfinished" in said
+    assert "A larger budget goes on" in said
     assert before + took < budget + GRACE, "what the first session took counts"
     history = search.history()
     assert [record.state for record in history.trials.values()] == ["paused", "running"]

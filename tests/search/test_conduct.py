@@ -18,7 +18,7 @@ from search.halt import Halt
 from search.judge import Judge
 from search.ledger import Ledger
 from search.ledger_searcher import LedgerSearcher
-from search.records import Decision, End, Retry, TrialError, TrialRecord
+from search.records import Decision, End, Retry, TrialError, TrialRecord, put_down
 from search.resources import Shares
 from search.run_folder import RunFolder, next_command, resume_command, watch_command
 from search.space import load_space
@@ -84,9 +84,8 @@ def test_the_end_of_a_budget_says_that_a_larger_one_goes_on(
         ledger.append(End(trial=name, state="stopped"))
     text = io.StringIO()
     show_end(run, list(ledger.records.values()), info, Console(file=text, width=120), used_up=True)
-    used_up = "The budget of 2h is used up; a larger one goes on, such as twice as much:\n"
-    command = f"Go on: {resume_command(run)} --budget 4h\n"
-    assert text.getvalue() == "Ended: 2 stopped\n" + (used_up + command if goes_on else "")
+    goes_on_with = f"A larger budget goes on, such as twice as much:\nGo on: {resume_command(run)} --budget 4h\n"
+    assert text.getvalue() == "Ended: budget of 2h used up; 2 stopped\n" + (goes_on_with if goes_on else "")
 
 
 def test_with_several_objectives_the_end_shows_the_front(tmp_path: Path, ledger: Ledger) -> None:
@@ -109,9 +108,19 @@ def test_with_several_objectives_the_end_shows_the_front(tmp_path: Path, ledger:
 def test_an_unfinished_trial_can_go_on(tmp_path: Path, ledger: Ledger) -> None:
     run = RunFolder(tmp_path / "one")
     ledger.append(suggested())
-    assert shown(run, ledger, 1) == ["Ended: 1 unfinished", f"Go on: {resume_command(run)}"]
+    assert shown(run, ledger, 1) == ["Ended early: 1 unfinished", f"Go on: {resume_command(run)}"]
     ledger.append(report())
-    assert shown(run, ledger, 1)[:2] == ["Ended: 1 unfinished", f"Go on: {resume_command(run)}"]
+    assert shown(run, ledger, 1)[:2] == ["Ended early: 1 unfinished", f"Go on: {resume_command(run)}"]
+
+
+def test_no_trial_runs_at_the_end(tmp_path: Path, ledger: Ledger) -> None:
+    ledger.append(suggested())
+    ledger.append(report())
+    console = Console(file=io.StringIO(), width=120)
+    show_end(RunFolder(tmp_path / "one"), list(ledger.records.values()), ASKED, console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "│ unfinished │" in text
+    assert "running" not in text
 
 
 def test_a_paused_trial_is_counted_and_the_run_can_go_on(tmp_path: Path, ledger: Ledger) -> None:
@@ -119,7 +128,7 @@ def test_a_paused_trial_is_counted_and_the_run_can_go_on(tmp_path: Path, ledger:
     ledger.append(suggested())
     ledger.append(report())
     ledger.append(Decision(trial="t001", epoch=1, action="pause", rung=1, cutoff=None))
-    assert shown(run, ledger, 1)[:2] == ["Ended: 1 paused", f"Go on: {resume_command(run)}"]
+    assert shown(run, ledger, 1)[:2] == ["Ended early: 1 paused", f"Go on: {resume_command(run)}"]
 
 
 def test_errors_and_retries_are_counted(ledger: Ledger) -> None:
@@ -130,7 +139,7 @@ def test_errors_and_retries_are_counted(ledger: Ledger) -> None:
     ledger.append(End(trial="t001", state="completed"))
     ledger.append(End(trial="t002", state="failed", error=ERROR))
     said = "1 completed, 1 failed, 1 unfinished (1 by ValueError); taken up again: 2 died, 1 memory"
-    assert ends(list(ledger.records.values())) == said
+    assert ends(put_down(ledger.records.values())) == said
 
 
 def test_a_trial_that_has_ended_keeps_its_best_weights_alone_and_a_paused_one_a_state(tmp_path: Path) -> None:

@@ -144,4 +144,4 @@ def test_control_c_stops_all_and_shows_the_leaderboard(tmp_path: Path) -> None:
     assert "Leaderboard" in said
     run = open_run(tmp_path, "small")
     assert f"Go on: {resume_command(run)}" in said
-    assert run.trials()[0].state == "running", "it has not ended: it was interrupted"
+    assert run.trials()[0].state == "unfinished", "it has not ended: it was interrupted"

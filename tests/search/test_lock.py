@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import re
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from search.lock import locked, try_lock
+from search.lock import is_locked, locked, try_lock
 from tests.support import refused
 
 HOLDER = """
@@ -66,6 +67,7 @@ def test_a_disk_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     )
     with refused(said), locked(tmp_path / "lock", "the run"):
         pytest.fail("none holds it")
+    assert not is_locked(tmp_path / "lock")
 
 
 def test_a_lock_is_free_as_soon_as_its_holder_is_killed(tmp_path: Path) -> None:
@@ -74,6 +76,26 @@ def test_a_lock_is_free_as_soon_as_its_holder_is_killed(tmp_path: Path) -> None:
         process.wait()
         with locked(tmp_path / "lock", "the run"):
             assert json.loads((tmp_path / "lock").read_text())["pid"] == os.getpid(), "and nobody else's name"
+
+
+def test_who_looks_at_a_lock_leaves_it_free(tmp_path: Path) -> None:
+    assert not is_locked(tmp_path / "lock"), "there is none"
+    with holder(tmp_path / "lock") as process:
+        assert is_locked(tmp_path / "lock")
+        process.kill()
+        process.wait()
+        assert not is_locked(tmp_path / "lock")
+    with locked(tmp_path / "lock", "the run"):
+        assert is_locked(tmp_path / "lock")
+
+
+def test_who_wants_a_lock_waits_for_one_who_looks(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch()
+    with (tmp_path / "lock").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        threading.Timer(0.05, fcntl.flock, (file, fcntl.LOCK_UN)).start()
+        with locked(tmp_path / "lock", "the run"):
+            pass
 
 
 def test_a_lock_is_free_after_its_block(tmp_path: Path) -> None:

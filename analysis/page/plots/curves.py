@@ -33,6 +33,7 @@ _LOOKS: Mapping[State, tuple[str, Literal["-", "--", ":"], str]] = {
     "completed": (LIGHT["task0"], "-", "o"),
     "stopped": (FAINT, "-", "x"),
     "running": (LIGHT["task2"], ":", "o"),
+    "unfinished": (FAINT, ":", "o"),
     "paused": (LIGHT["task2"], ":", "x"),
     "diverged": (LIGHT["task1"], "--", "v"),
     "failed": (LIGHT["task4"], "--", "s"),

@@ -68,7 +68,7 @@ def confusion(
         near = f"; at most one class off: {np.mean(np.abs(predicted - true) <= 1):.1%}" if ordered else ""
         wrong = share - np.diag(np.diag(share))
         row, column = divmod(int(wrong.argmax()), count)
-        worst = f" Most often mistaken: class {names[row]} for {names[column]}, {wrong[row, column]:.0%}."
+        worst = f" Most often mistaken: '{names[row]}' for '{names[column]}', {wrong[row, column]:.0%}."
         return drawing.picture(
             reads="A row is a true class; its cells are how often each class was predicted for it, in per cent and "
             f"in examples.{few}",
@@ -87,7 +87,7 @@ def roc(
     tasks: Sequence[str], task: str, classes: Sequence[str], probability: np.ndarray, labels: np.ndarray
 ) -> Picture:
     """Of binary labels, as they are called: `probability` (N,) of 1, `labels` (N,)."""
-    negative, positive = (f"{name}s" if name in ("0", "1") else cut(name, _LONGEST) for name in classes)
+    negative, positive = (f"'{cut(name, _LONGEST)}'" for name in classes)
     false, true = _roc(probability, labels)
     area = float(np.trapezoid(true, false))
     at_half = probability > 0.5
@@ -100,15 +100,15 @@ def roc(
         drawing.tell(dot, f"threshold 0.5: {place[1]:.1%} of the positives found, {place[0]:.1%} false alarms")
         beside(axes, "0.5", (place[0], place[1]), (8, -12), color=MUTED)
         axes.text(0.97, 0.06, f"AUC {area:.3f}", ha="right", weight="bold", transform=axes.transAxes)
-        axes.set_xlabel(f"false alarms: share of the {negative} called {cut(classes[1], _LONGEST)}")
-        axes.set_ylabel(f"found: share of the {positive} called {cut(classes[1], _LONGEST)}")
+        axes.set_xlabel(f"false alarms: share of {negative} called {positive}")
+        axes.set_ylabel(f"found: share of {positive} called so")
         axes.set_title(f"{task}: ROC")
         axes.set_aspect("equal")
         return drawing.picture(
             reads="Each point of the curve is a threshold; the higher it runs above the dashed line, which is "
             "guessing, the better. The dot is the threshold in use, 0.5.",
-            shows=f"Area under the curve {area:.3f}, on {len(labels)} examples. At 0.5 it finds {place[1]:.1%} of the "
-            f"{positive}, with {place[0]:.1%} false alarms.",
+            shows=f"Area under the curve {area:.3f}, on {len(labels)} examples. At 0.5 it finds {place[1]:.1%} of "
+            f"those labelled {positive}, with {place[0]:.1%} false alarms.",
         )
 
 

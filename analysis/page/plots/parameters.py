@@ -121,7 +121,7 @@ def parallel(records: Sequence[TrialRecord], params: Sequence[str], won: TrialRe
         ends = [Line2D([], [], color=SCALE[i], label=f"overall {score:.3f}") for i, score in ((6, high), (0, low))]
         axes.legend(handles=[best, *ends], loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=3)
         return drawing.picture(
-            reads="A line is a trial; it crosses each axis at the value that the trial drew and ends at its score, "
+            reads="A line is a trial; it crosses each axis at the value that the trial has and ends at its score, "
             "which colours it too." + (" Below an axis pass the trials that have no such parameter." if absent else ""),
             shows=_story(records, axes_of, won),
         )
@@ -165,8 +165,8 @@ def _broken(param: str, most: int = 13) -> str:
 
 def _story(records: Sequence[TrialRecord], axes_of: Sequence[Axis], won: TrialRecord) -> str:
     values = [f"{axis.param} {shown(won.params[axis.param])}" for axis in axes_of if axis.param in won.params]
-    drew = ", ".join(values) or "none of these parameters"
-    return f"{len(records)} trials with scores. The winner, {won.name}, drew {drew}."
+    has = ", ".join(values) or "none of these parameters"
+    return f"{len(records)} trials with scores. The winner, {won.name}, has {has}."
 
 
 def importance(measured: Sequence[Importance], of: int) -> Picture:
@@ -178,9 +178,9 @@ def importance(measured: Sequence[Importance], of: int) -> Picture:
         for i, (one, share) in enumerate(shown_first):
             fill = LIGHT["task0"] if one.warning is None else "none"
             (bar,) = axes.barh(i, share, color=fill, edgecolor=LIGHT["task0"], linewidth=1.4, height=0.45)
-            drawing.tell(bar, f"{one.param}: {share:.3f}, drawn by {one.trials} of {of} trials")
-            drawn_by = f", {one.trials} of {of} trials" if one.trials < of else ""
-            beside(axes, f"{share:.2f}{drawn_by}", (share, i), (5, -4), color=MUTED)
+            drawing.tell(bar, f"{one.param}: {share:.3f}; {one.trials} of {of} trials have it")
+            have_it = f", {one.trials} of {of} trials" if one.trials < of else ""
+            beside(axes, f"{share:.2f}{have_it}", (share, i), (5, -4), color=MUTED)
         name_rows(drawing, axes, [one.param for one, _ in shown_first], 0.46)
         axes.set_xlim(0, 1.35 * max(share for _, share in shown_first) or 1)
         axes.set_xlabel("share of all importance")
@@ -192,6 +192,6 @@ def importance(measured: Sequence[Importance], of: int) -> Picture:
         height=60 + 23 * len(shown_first),
         phone_height=60 + 42 * len(shown_first),
         reads="The longer a parameter's bar, the more its value decides whether a trial is among the best (conditional "
-        "PED-ANOVA). Hollow bars may be chance. Where not all trials drew a parameter, it says how many did.",
+        "PED-ANOVA). Hollow bars may be chance. Where not all trials have a parameter, it says how many do.",
         shows=f"Beyond chance: {', '.join(told)}." if told else "No parameter stands out from chance.",
     )

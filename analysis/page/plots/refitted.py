@@ -39,9 +39,12 @@ class Row:
     strong: bool = False
 
 
-def _estimates(drawing: Canvas, rows: Sequence[Row], xlabel: str) -> None:
-    """A line each, from top to bottom: the value as a disc, its interval as a bar."""
+def _estimates(drawing: Canvas, rows: Sequence[Row], xlabel: str, chance: float | None = None) -> None:
+    """A line each, from top to bottom: the value as a disc, its interval as a bar. Upright through all, chance."""
     axes = drawing.axes()
+    if chance is not None:
+        line = axes.axvline(chance, color=FAINT, linestyle="--", linewidth=1.5)
+        drawing.tell(line, f"chance on test: {chance:.4f}")
     for i, row in enumerate(rows):
         colour = ACCENT if row.strong else LIGHT["task0"]
         if row.before is not None:
@@ -69,23 +72,27 @@ def _print_value(drawing: Canvas, axes: Axes, i: int, row: Row) -> None:
         beside(axes, f"{value:.4f}", (value, i), (0, 8), ha="center", **look)
 
 
-def honest(figures: Sequence[Row], peers: Sequence[Row]) -> Picture:
+def honest(figures: Sequence[Row], peers: Sequence[Row], chance: float, cut_short: str | None) -> Picture:
     """The winner's figures, from the search's own to test's, which is the last; below it on test the `peers`, the
-    space's points."""
+    space's points. `chance` is test's; `cut_short` says for how few epochs the search had trained the winner
+    (analysis.winner.results.Finalist)."""
     rows = [*figures, *peers]
     mine = figures[-1].estimate
     assert mine is not None
-    told = f"On test the winner reaches {mine.value:.4f}, 95% interval {mine.low:.4f} to {mine.high:.4f}."
+    told = f"On test the winner reaches {mine.value:.4f}, 95% interval {mine.low:.4f} to {mine.high:.4f}"
+    told += ": not shown to be better than chance." if mine.low <= chance else "."
     if peers:
         below = sum(row.estimate is not None and row.estimate.high < mine.low for row in peers)
         told += f" All of it lies above the intervals of {below} of the space's {plural(len(peers), 'point')}."
     return drawn_twice(
         "honest",
-        lambda drawing: _estimates(drawing, rows, "overall"),
+        lambda drawing: _estimates(drawing, rows, "overall", chance),
         height=70 + 34 * len(rows),
         phone_height=60 + 42 * len(rows),
         reads="A disc is an overall score, its bar the 95% interval; the diamond is what the search itself saw of the "
-        "winner, picked for being high, so too good to be true."
+        "winner, picked for being high and so for its luck too"
+        + (f", but after {cut_short} only. " if cut_short else ". ")
+        + f"The dashed line is chance on test, {chance:.4f}: one and the same prediction for every row."
         + (" Below stand the space's points, one seed each." if peers else ""),
         shows=told,
     )
@@ -124,7 +131,9 @@ def _equals(selection: Selection) -> str:
         told += f" Not to be told apart from it: {', '.join(tied) or 'none'}."
     fell = [one.searched - one.mean.value for one in selection.finalists if one.mean is not None]
     mean = sum(fell) / len(fell)
-    return f"{told} In the search they looked {abs(mean):.4f} {'better' if mean >= 0 else 'worse'} on average."
+    told += f" In the search they looked {abs(mean):.4f} {'better' if mean >= 0 else 'worse'} on average"
+    short = [f"{one.trial} {one.cut_short}" for one in selection.finalists if one.cut_short]
+    return f"{told}; some were trained less there: {', '.join(short)}." if short else f"{told}."
 
 
 def ablation(path: AblationPath) -> Picture:

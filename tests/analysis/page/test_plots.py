@@ -205,7 +205,7 @@ def test_an_axis_is_as_wide_as_the_widest_range() -> None:
 def test_parallel_coordinates_show_who_has_no_such_parameter() -> None:
     records = [record("t001", [0.7], choice="a", rate=1e-3), record("t002", [0.6], choice="b")]
     picture = parameters.parallel(records, ["choice", "rate"], records[0])
-    assert picture.shows == "2 trials with scores. The winner, t001, drew choice a, rate 0.001."
+    assert picture.shows == "2 trials with scores. The winner, t001, has choice a, rate 0.001."
     assert "Below an axis pass the trials" in picture.reads
     assert {"a", "b", "0.0001", "0.01", "0.600", "0.700", "not"} <= set(texts(picture))
     assert "Below" not in parameters.parallel(records, ["choice"], records[0]).reads
@@ -310,13 +310,27 @@ def test_the_winner_is_held_against_the_points() -> None:
         Row(label="test", estimate=Estimate(0.7, 0.69, 0.71), strong=True),
     ]
     peers = [Row(label="low", estimate=Estimate(0.6, 0.5, 0.68)), Row(label="near", estimate=Estimate(0.69, 0.68, 0.7))]
-    picture = refitted.honest(rows, peers)
+    picture = refitted.honest(rows, peers, 0.5, None)
     assert picture.shows == (
         "On test the winner reaches 0.7000, 95% interval 0.6900 to 0.7100. All of it lies above the intervals of 1 of "
         "the space's 2 points."
     )
     assert picture.reads.endswith("Below stand the space's points, one seed each.")
-    assert "points" not in refitted.honest(rows, []).reads
+    assert "points" not in refitted.honest(rows, [], 0.5, None).reads
+
+
+def test_the_winner_is_held_against_chance() -> None:
+    rows = [
+        Row(label="searched", estimate=None, before=0.75),
+        Row(label="test", estimate=Estimate(0.7, 0.69, 0.71), strong=True),
+    ]
+    picture = refitted.honest(rows, [], 0.5, None)
+    assert "chance on test: 0.5000" in notes(picture)
+    assert picture.shows.endswith("0.6900 to 0.7100.")
+    assert picture.reads.endswith("is chance on test, 0.5000: one and the same prediction for every row.")
+    high = refitted.honest(rows, [], 0.69, "2 of 3 epochs")
+    assert high.shows.endswith("0.6900 to 0.7100: not shown to be better than chance.")
+    assert "its luck too, but after 2 of 3 epochs only. The dashed" in high.reads
 
 
 def test_a_heat_map_leaves_out_what_is_not_there() -> None:
@@ -348,14 +362,18 @@ def test_roc_of_one_class_is_drawn() -> None:
     errors.roc(TASKS, "paraphrase", ("0", "1"), np.array([0.2, 0.9]), np.array([1, 1]))
 
 
+def test_roc_quotes_what_the_classes_are_called() -> None:
+    picture = errors.roc(TASKS, "paraphrase", ("not a match", "it"), np.array([0.2, 0.9]), np.array([0, 1]))
+    assert picture.shows.endswith("At 0.5 it finds 100.0% of those labelled 'it', with 0.0% false alarms.")
+    assert {"false alarms: share of 'not a match' called 'it'", "found: share of 'it' called so"} <= set(texts(picture))
+
+
 def test_confusion_counts_by_true_class() -> None:
     labels = np.array([0, 0, 0, 1, 2])
     probabilities = np.eye(3)[[0, 0, 1, 1, 2]]
     picture = errors.confusion(TASKS, "sentiment", "012", probabilities, labels)
     assert "true 0, predicted 1: 1 of 3" in notes(picture)
-    assert picture.shows == (
-        "Right: 80.0% of 5; at most one class off: 100.0%. Most often mistaken: class 0 for 1, 33%."
-    )
+    assert picture.shows == ("Right: 80.0% of 5; at most one class off: 100.0%. Most often mistaken: '0' for '1', 33%.")
 
 
 def test_without_a_mistake_none_is_the_most_frequent() -> None:
@@ -372,7 +390,7 @@ def test_of_many_classes_those_are_drawn_that_are_mistaken() -> None:
     assert "true class of tickets 41, predicted class of tickets 42: 10 of 10" in notes(picture)
     assert len(notes(picture)) == 20 * 20
     assert picture.reads.endswith(" Of 60 classes, those mistaken most often.")
-    assert picture.shows.startswith("Right: 66.7% of 600. Most often mistaken: class class of tickets 4")
+    assert picture.shows.startswith("Right: 66.7% of 600. Most often mistaken: 'class of tickets 4")
 
 
 def test_scatter_tells_how_far_off() -> None:

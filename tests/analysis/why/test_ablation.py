@@ -12,7 +12,8 @@ import optuna
 import pytest
 from optuna.samplers import RandomSampler
 
-from analysis.why.ablation import NOT_DRAWN, Trained, Waypoint, _grouped, best_point, changes, measured, plan
+from analysis.why.ablation import NOT_DRAWN, Trained, Waypoint, _grouped, changes, measured, plan
+from analysis.why.points import best_point
 from analysis.winner.results import Change
 from model.config import TrialConfig
 from model.data.scores import overall, score

@@ -15,7 +15,7 @@ from optuna.distributions import (
 )
 
 from analysis.why.edges import edges
-from search.records import TrialRecord
+from search.records import State, TrialRecord
 from tests.analysis.simulated import simulated_record
 
 RATE = FloatDistribution(1e-5, 2e-3, log=True)
@@ -34,7 +34,7 @@ def test_the_words() -> None:
     records = run_of(RATE, [1.9e-3, 1.8e-3, 1e-4, *[1e-4] * 7])
     (edge,) = edges(records)
     assert edge.words == (
-        "rate 0.0019 lies at the upper edge of 1e-05 to 0.002, as in 2 of the 3 best trials that drew it: a wider "
+        "rate 0.0019 lies at the upper edge of 1e-05 to 0.002, as in 2 of the 3 best trials that have it: a wider "
         "range may be better"
     )
 
@@ -68,8 +68,9 @@ def test_which_are_at_an_edge(distribution: BaseDistribution, best: list[Any], s
     assert [edge.side for edge in edges(run_of(distribution, best))] == ([side] if side else [])
 
 
-def test_trials_whose_scores_do_not_count_are_no_help() -> None:
+@pytest.mark.parametrize("state", ["diverged", "running"])
+def test_trials_that_importance_leaves_out_or_without_a_score_are_no_help(state: State) -> None:
     records = run_of(RATE, [1.9e-3, 1.9e-3, 1.9e-3])
-    records[1].state = "diverged"
+    records[1].state = state
     assert edges(records) == []
     assert edges([]) == []

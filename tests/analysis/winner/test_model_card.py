@@ -39,6 +39,13 @@ TESTED = OnTest(
         "similarity": Estimate(0.87, 0.8533, 0.8852),
     },
 )
+CHANCE = Figures(
+    by_task={"sentiment": 0.2308, "paraphrase": 0.6284, "similarity": 0.0},
+    overall=0.4531,
+    overall_2023=0.2864,
+    clean_by_task={},
+    clean_overall=None,
+)
 TASKS = ("sentiment", "paraphrase", "similarity")
 CARD = ModelCard(
     run="full",
@@ -46,6 +53,7 @@ CARD = ModelCard(
     members={task: {"t007-seed-2": 1} for task in TASKS},
     dev=DEV,
     test=TESTED,
+    chance=CHANCE,
     configs={"t007-seed-2": tiny_config()},
     tasks=CS224N,
     encoder="google-bert/bert-base-uncased",
@@ -86,19 +94,26 @@ def test_the_hub_reads_its_head(model: Path) -> None:
 
 def test_scores_stand_beside_their_intervals(model: Path) -> None:
     text = written(model, CARD)
-    assert "| sentiment, accuracy | 2210 | 0.5200 | 0.4991 to 0.5409 | 0.5100 | 0.5311 |" in text
-    assert "| paraphrase, accuracy | 20215 | 0.8800 | 0.8741 to 0.8857 |  | 0.8911 |" in text
-    assert "| similarity, Pearson's r | 863 | 0.8700 | 0.8533 to 0.8852 | 0.8600 | 0.8811 |" in text
-    assert "| overall (2024) |  | 0.7783 | 0.7671 to 0.7895 |  | 0.7875 |" in text
-    assert "| overall (2023) |  | 0.7567 |  |  | 0.7678 |" in text
+    assert "| sentiment, accuracy | 2210 | 0.5200 | 0.4991 to 0.5409 | 0.2308 | 0.5100 | 0.5311 |" in text
+    assert "| paraphrase, accuracy | 20215 | 0.8800 | 0.8741 to 0.8857 | 0.6284 |  | 0.8911 |" in text
+    assert "| similarity, Pearson's r | 863 | 0.8700 | 0.8533 to 0.8852 | 0.0000 | 0.8600 | 0.8811 |" in text
+    assert "| overall (2024) |  | 0.7783 | 0.7671 to 0.7895 | 0.4531 |  | 0.7875 |" in text
+    assert "| overall (2023) |  | 0.7567 |  | 0.2864 |  | 0.7678 |" in text
     assert "Dev was used to choose this model" in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in rows if "test" in line or "0." in line} == {7}
+    assert {line.count("|") for line in rows if "test" in line or "0." in line} == {8}
+    assert "better than chance" not in text
+
+
+def test_what_is_not_shown_to_be_better_than_chance_is_told(model: Path) -> None:
+    chance = dataclasses.replace(CHANCE, by_task={**CHANCE.by_task, "sentiment": 0.5})
+    told = "**Not shown to be better than chance on test: sentiment (0.4991 to 0.5409, chance 0.5000).** Neither"
+    assert told in written(model, dataclasses.replace(CARD, chance=chance))
 
 
 def test_dev_that_was_trained_on_is_no_score(model: Path) -> None:
     text = written(model, dataclasses.replace(CARD, dev=None))
-    assert "| sentiment, accuracy | 2210 | 0.5200 | 0.4991 to 0.5409 | 0.5100 |\n" in text
+    assert "| sentiment, accuracy | 2210 | 0.5200 | 0.4991 to 0.5409 | 0.2308 | 0.5100 |\n" in text
     assert "0.5311" not in text
     assert "Dev was used" not in text
     assert "Trained on train and dev: sentiment 8544, paraphrase 141498 and similarity 6040 examples." in text

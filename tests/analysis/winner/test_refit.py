@@ -18,6 +18,7 @@ import torch
 from analysis.winner.predictor import load_predictor
 from analysis.winner.results import OnTest, Results, read_results
 from model.data.corpus import read_corpus
+from model.data.scores import constant_score, overall
 from model.data.tokens import tokenize
 from model.network.pretrained import write_encoder
 from model.network.saved import read_model
@@ -143,6 +144,15 @@ def test_the_path_leads_from_the_best_point_to_the_winner(refitted: Refitted) ->
     assert len(gains) == len(steps) - 1
     assert sum(gains) == pytest.approx(steps[-1].overall - steps[0].overall)
     assert steps[-1].name == chosen.seeds[0].name, "trained once for both"
+
+
+def test_chance_is_that_of_tests_labels(refitted: Refitted) -> None:
+    corpus, chance = read_corpus(refitted.run.info().data, ("train", "test")), refitted.results.chance
+    for task in corpus.tasks:
+        labels = np.array([example.label for example in corpus.examples[task.name]["test"]], dtype=np.float32)
+        assert chance.by_task[task.name] == constant_score(task.metric, labels)
+    assert chance.overall == pytest.approx(overall(corpus.tasks, chance.by_task))
+    assert f"{chance.overall:.4f}" in refitted.said
 
 
 def test_the_model_that_is_kept_reproduces_its_figures(refitted: Refitted) -> None:

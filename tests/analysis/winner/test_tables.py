@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from analysis.winner.results import Estimate, Gain, Results, WithDev
+from analysis.winner.results import Estimate, Gain, Results, WithDev, at_chance
 from analysis.winner.tables import show
+from model.data.tasks import CS224N, Task
 from search.records import is_fit
 from tests.analysis.staged import TASKS, results_of, stage
 from tests.support import tiny_config
@@ -24,9 +26,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     return results_of(TASKS, [record for record in run.trials() if is_fit(record)], kind="soup", path=True)
 
 
-def printed(results: Results) -> str:
+def printed(results: Results, tasks: Sequence[Task] = CS224N) -> str:
     text = io.StringIO()
-    show(results, TASKS, Console(file=text, width=200))
+    show(results, tasks, Console(file=text, width=200))
     return text.getvalue()
 
 
@@ -110,6 +112,57 @@ def test_the_models_and_the_points_on_test(results: Results) -> None:
     assert row(text, "sentence-bert")[-1] == "", "ours"
     assert "In its paper: 2024's overall of the scores that it prints" in text
     assert "Rows of test that stand in train: sentiment 3, paraphrase 3, similarity 3." in text
+
+
+def test_chance_stands_below_the_models(results: Results) -> None:
+    text, chance = printed(results), results.chance
+    cells = row(text, "chance")
+    assert cells[1:4] == ["", f"{chance.overall:.4f}", ""]
+    assert cells[6:9] == [f"{chance.by_task[task]:.3f}" for task in TASKS]
+    assert "Chance: what one and the same prediction for every row scores there at best." in text
+    assert "Not shown to be better than chance" not in text
+    overall, of_task = results.final.overall, results.final.by_task["sentiment"]
+    high = dataclasses.replace(chance, overall=overall.value, by_task={**chance.by_task, "sentiment": 0.99})
+    assert (
+        "Not shown to be better than chance on test: "
+        f"overall ({overall.low:.4f} to {overall.high:.4f}, chance {overall.value:.4f}), "
+        f"sentiment ({of_task.low:.4f} to {of_task.high:.4f}, chance 0.9900).\n"
+    ) in printed(dataclasses.replace(results, chance=high))
+
+
+def test_of_one_task_chance_is_told_once(results: Results) -> None:
+    test = dataclasses.replace(results.final, by_task={"sentiment": results.final.by_task["sentiment"]})
+    chance = dataclasses.replace(results.chance, overall=0.99, by_task={"sentiment": 0.99})
+    told = at_chance(test, chance)
+    assert told is not None
+    assert told.count("chance 0.9900") == 1
+
+
+def test_correlations_are_spoken_of_where_there_are_some(results: Results) -> None:
+    assert "Overall: the mean of the scores, correlations r entering as (r + 1) / 2, as the" in printed(results)
+    accuracies = [dataclasses.replace(task, metric="accuracy") for task in CS224N]
+    assert "correlations" not in printed(results, accuracies)
+
+
+def test_one_finalist_is_held_against_none(results: Results) -> None:
+    alone = dataclasses.replace(results.selection, finalists=results.selection.finalists[:1])
+    text = printed(dataclasses.replace(results, selection=alone))
+    assert f"Chosen: {alone.chosen}, the only finalist.\n" in text
+    assert "Hsu" not in text
+
+
+def test_what_the_search_had_trained_less_is_told(results: Results) -> None:
+    selection = results.selection
+    whole = [dataclasses.replace(one, epochs=8) for one in selection.finalists]
+    text = printed(dataclasses.replace(results, selection=dataclasses.replace(selection, finalists=whole)))
+    assert "Trained less" not in text
+    assert "But the search" not in text
+    short = [dataclasses.replace(whole[0], epochs=2), *whole[1:]]
+    text = printed(dataclasses.replace(results, selection=dataclasses.replace(selection, finalists=short)))
+    assert f"Trained less in the search than here: {selection.chosen} (2 of 8 epochs).\n" in text
+    assert (
+        f"But the search had trained {selection.chosen} for 2 of 8 epochs only, while each seed here had all 8" in text
+    )
 
 
 def test_where_test_is_clean_nothing_is_said_of_it(results: Results) -> None:
