@@ -158,6 +158,7 @@ def _given(
         ("data", f"{data} ({sizes} training examples)"),
         *skipped,
         *(("in both", line) for line in describe(inputs.leaks, "dev")),
+        *(("in both", line) for line in (inputs.test.known if inputs.test else ())),
         ("encoder", f"{encoder} ({shape}){first}"),
     ]
 

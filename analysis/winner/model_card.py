@@ -131,8 +131,8 @@ def _scores(card: ModelCard) -> str:
     columns = ["", "test sentences or pairs", "test", "95% interval", "test, clean", *(["dev"] if dev else [])]
     return (
         f"{_table(columns, rows)}\n\n"
-        "Neither the search nor training was given test. Clean: without the rows that stand in train too. Overall is "
-        "the mean of the scores, with (r + 1) / 2 for correlations r"
+        "Neither the search nor training was given test. Clean: without the rows that stand in train or dev too. "
+        "Overall is the mean of the scores, with (r + 1) / 2 for correlations r"
         + (" (2024) or r as it is (2023)." if both_formulas else ".")
         + (" Dev was used to choose this model, and flatters it." if dev else "")
     )

@@ -101,7 +101,7 @@ def _models(results: Results, tasks: Sequence[str]) -> Table:
         "dev",
         "test",
         "95% interval",
-        *(["without rows in train"] if clean else []),
+        *(["without rows in train or dev"] if clean else []),
         *(["2023"] if both else []),
         *tasks,
         *(["in its paper"] if papers else []),
@@ -177,7 +177,7 @@ def _on_the_models(results: Results) -> Iterator[str]:
     for split, by_task in results.contaminated.items():
         rows = ", ".join(f"{task} {count}" for task, count in by_task.items() if count)
         if rows:
-            yield f"Rows of {split} that stand in train: {rows}."
+            yield f"Rows of {split} that stand in train{' or dev' if split == 'test' else ''}: {rows}."
 
 
 def _verdict(one: Candidate) -> str:

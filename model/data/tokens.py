@@ -42,8 +42,8 @@ class TokenizedSplit:
     labels: np.ndarray
     """float32, NaN where the split has no labels."""
     in_train: np.ndarray
-    """bool, (N,), of dev and test: whether the example stands in train too (`model.data.contamination`). All False in
-    the other splits, and where the corpus holds no train."""
+    """bool, (N,), of dev and test: whether the example stands in train too, or, of test, in dev
+    (`model.data.contamination`). All False in the other splits, and where the corpus holds no train."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -135,7 +135,9 @@ def _tokenize(tokenizer: Tokenizer, corpus: Corpus, task: Task, split: Split) ->
 def _in_train(splits: Mapping[Split, Sequence[Example]], split: Split) -> np.ndarray:
     mask = np.zeros(len(splits[split]), dtype=bool)
     if split in ("dev", "test") and "train" in splits:
-        mask[contaminated(splits["train"], splits[split]).rows] = True
+        # Which model is kept was decided on dev: what of test stands there is not clean either.
+        known = [*splits["train"], *(splits.get("dev", ()) if split == "test" else ())]
+        mask[contaminated(known, splits[split]).rows] = True
     return mask
 
 

@@ -276,6 +276,37 @@ def test_a_search_holds_nothing_that_only_a_refit_reads(tasks_file: Path, tmp_pa
     assert again.corpus.examples == whole.corpus.examples
 
 
+def test_test_that_is_known_already_is_told(
+    capsys: pytest.CaptureFixture[str], tasks_file: Path, tmp_path: Path
+) -> None:
+    """What of it stands in train or dev, but nothing of its labels."""
+    keys = 'train = "rows.csv"\ndev = "dev.csv"\ntest = "test.csv"\n'
+    tasks_file.write_text(TASKS.replace('train = "rows.csv"\n', keys, 1))
+    (tmp_path / "dev.csv").write_text("text,verdict\na film,bad\nno film,bad\n")
+    (tmp_path / "test.csv").write_text("text,verdict\na film,bad\nno FILM,good\nthe bad film 1,good\n")
+    lines = [
+        "mood: 1 of 3 test rows stands in train (1 exact)",
+        "mood: 2 of 3 test rows stand in dev (1 exact, 1 up to case and space)",
+    ]
+    flags = ("--tasks", str(tasks_file), "--encoder", "demo", "--dry-run", "1")
+    assert main(list(flags)) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert [line for line in shown if line.startswith("in both")] == [f"in both  {line}" for line in lines]
+    refusal = "\n".join(["error: --strict: the same sentences stand in two splits", *lines])
+    assert said(capsys, *flags, "--strict") == f"{refusal}\n"
+
+
+def test_one_file_by_two_names_is_no_test(tasks_file: Path, tmp_path: Path) -> None:
+    other = f"../{tmp_path.name}/dev.csv"
+    keys = f'train = "rows.csv"\ndev = "dev.csv"\ntest = "{other}"\n'
+    tasks_file.write_text(TASKS.replace('train = "rows.csv"\n', keys, 1))
+    (tmp_path / "dev.csv").write_text(TEST_ROWS)
+    with refused(
+        f"{tmp_path}/{other}: as test of task 'mood' the same file as dev ({tmp_path}/dev.csv); give it another one"
+    ):
+        given(Flags(tasks=tasks_file, encoder="demo"))
+
+
 def said(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     with pytest.raises(SystemExit) as exit_:
         main(list(argv))
@@ -332,7 +363,7 @@ def test_a_dry_run_of_them(capsys: pytest.CaptureFixture[str], tasks_file: Path)
         f"tasks    {tasks_file}: mood (binary, Matthews correlation), kinds (pairs, classes, macro F1)",
         f"data     {folder} (mood {trained['mood']}, kinds {trained['kinds']} training examples)",
         f"skipped  1 rows of dev.csv, the first: {folder}/dev.csv:3: verdict is 'fine'; allowed are 'bad', 'good'",
-        "in both  mood: 1 of 2 dev rows stand in train (1 exact), 1 with the same label",
+        "in both  mood: 1 of 2 dev rows stands in train (1 exact), 1 with the same label",
         "encoder  demo (4 layers, 96 wide)",
         "Fields at their default are left out.",
         "1. point sentence-bert",
