@@ -63,7 +63,11 @@ def start(flags: Flags, console: Console, begun: float) -> int:
     """A new run, from flags to its end: read and check everything, then search."""
     inputs = given(flags)
     if flags.dry_run is not None:
+        from model.data.tokens import tokenized
+        from model.network.tokenizer import tokenizer_of
+
         announce_inputs(flags, inputs, console)
+        tell_cut(tokenized(inputs.corpus, tokenizer_of(inputs.encoder_name), inputs.max_tokens), flags, console)
         if unused := without_effect(flags):
             text = f"note     of no effect without training: {', '.join(unused)}"
             console.print(text, soft_wrap=True, highlight=False, markup=False)
@@ -88,7 +92,7 @@ def start(flags: Flags, console: Console, begun: float) -> int:
         check_cache(flags, info)
         announce(path, info, inputs, machine, shares, console)
         tokens = tokenize(inputs.corpus, encoder, info.max_tokens)
-        tell_cut(tokens, console)
+        tell_cut(tokens, flags, console)
         if flags.pretrain_epochs:
             encoder, info = pretrained(flags, encoder, tokens, info, RunFolder(path).encoder, console)
         if flags.address is None:
@@ -153,12 +157,13 @@ def resume(flags: Flags, console: Console, begun: float) -> int:
         return conduct(run, info, inputs, tokens, encoder, shares, console, begun)
 
 
-def tell_cut(tokens: Tokens, console: Console) -> None:
+def tell_cut(tokens: Tokens, flags: Flags, console: Console) -> None:
     """Which texts are not read to their ends."""
     from model.data.tokens import describe_cut
 
+    most = "--max-tokens" if flags.max_tokens else "the most that the encoder takes"
     for line in describe_cut(tokens):
-        console.print(f"cut      {line} (--max-tokens)", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"cut      {line} ({most})", soft_wrap=True, highlight=False, markup=False)
 
 
 def trials_per_gpu(

@@ -114,8 +114,7 @@ def read_encoder(name: str) -> Encoder:
     config, shape = read_config(name)
     folder = _folder(name)
     weights = _translate(*_read_weights(folder), shape)
-    tokenizer_config = folder / "tokenizer_config.json"
-    tokenizer = read_tokenizer(folder, read_json(tokenizer_config) if tokenizer_config.exists() else {})
+    tokenizer = read_tokenizer(folder)
     known = max(tokenizer.get_vocab().values()) + 1
     if known > shape.vocab_size:
         raise UserError(
