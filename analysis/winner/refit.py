@@ -120,11 +120,7 @@ def _write(ground: Ground, results: Results, kept: Combination, said: Mapping[st
         partial / "predictions",
         ground.corpus,
         # What was trained on dev knows its labels.
-        {
-            split: kept.trained.predictions(split, kept.outputs)
-            for split in SPLITS
-            if split != "dev" or not results.with_dev
-        },
+        {split: kept.outputs[split] for split in SPLITS if split != "dev" or not results.with_dev},
     )
     for name, outputs in said.items():
         save_outputs(partial / "outputs" / f"{name}.npz", outputs)
@@ -148,6 +144,7 @@ def _card(ground: Ground, results: Results, kept: Combination) -> ModelCard:
         train_size=_trained_on(ground, with_dev=results.with_dev is not None),
         test_size=results.test_size,
         precision=ground.precision,
+        max_tokens=ground.info.max_tokens,
     )
 
 
