@@ -65,7 +65,7 @@ def refit(run: RunFolder, options: Options, console: Console, go_on: str) -> Res
         peers=peers(compared, [done[job.key] for job in point], trained),
         path=path,
         drift=drift(moved.model(), ground.encoder, trained.tokens),
-        mistakes=worst_mistakes(ground.corpus, "test", kept.outputs["test"]),
+        mistakes=worst_mistakes(ground.corpus, "test", kept.outputs["test"], kept.read("test")),
         test_size=ground.corpus.size("test"),
         contaminated={"dev": trained.in_train("dev"), "test": kept.trained.in_train("test")},
         flags=options.flags(),

@@ -235,6 +235,8 @@ class Mistake:
     predicted: str
     error: float
     """Classes: the probability given to the wrong answer less the right one's; numbers: the distance."""
+    read: int | None = None
+    """Tokens after which it was cut; None: it was read to its end."""
 
 
 @dataclass(frozen=True, kw_only=True)

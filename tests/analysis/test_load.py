@@ -274,5 +274,6 @@ def test_mistakes_are_told_in_words() -> None:
     examples = {"mood": {"test": [Example("1", ("A.",), 1.0)]}, "nli": {"test": [Example("1", ("A.", "B."), 2.0)]}}
     corpus = Corpus("own", TASKS[:2], examples)  # type: ignore[arg-type]
     outputs = {"mood": np.array([0.1]), "nli": np.array([[0.7, 0.1, 0.2]])}
-    told = [(one.label, one.predicted) for one in worst_mistakes(corpus, "test", outputs)]
-    assert told == [("good", "so bad (90%)"), ("no", "yes (70%)")]
+    read = {"mood": [None], "nli": [64]}
+    told = [(one.label, one.predicted, one.read) for one in worst_mistakes(corpus, "test", outputs, read)]
+    assert told == [("good", "so bad (90%)", None), ("no", "yes (70%)", 64)]
