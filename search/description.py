@@ -148,10 +148,7 @@ def _given(
     shape = f"{inputs.problem.num_layers} layers, {inputs.problem.hidden_size} wide"
     first = f", first pre-trained further, epochs: {pretrain_epochs}" if pretrain_epochs else ""
     points = len(inputs.space.points)
-    skipped = [
-        ("skipped", f"{one.count} rows of {file}, the first: {one.messages[0]}")
-        for file, one in inputs.corpus.skipped.items()
-    ]
+    skipped = [("skipped", one.of(file)) for file, one in inputs.corpus.skipped.items()]
     return [
         ("space", f"{space}, {points} {'point' if points == 1 else 'points'} to try first"),
         *(("left out", f"point {name}: {why}") for name, why in inputs.space.left_out.items()),

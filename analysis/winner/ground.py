@@ -127,5 +127,5 @@ def prepare(run: RunFolder, options: Options, console: Console, go_on: str) -> G
         go_on,
     )
     for file, skipped in corpus.skipped.items():
-        ground.say(f"Left out: {skipped.count} rows of {file}, the first: {skipped.messages[0]}")
+        ground.say(f"Left out: {skipped.of(file)}")
     return ground

@@ -380,7 +380,7 @@ def test_a_dry_run_of_them(capsys: pytest.CaptureFixture[str], tasks_file: Path)
         "left out point cross-encoder: with these tasks the same as cross-and-bi-encoder",
         f"tasks    {tasks_file}: mood (binary, Matthews correlation), kinds (pairs, classes, macro F1)",
         f"data     {folder} ({'; '.join(sizes)})",
-        f"skipped  1 rows of dev.csv, the first: {folder}/dev.csv:3: verdict is 'fine'; allowed are 'bad', 'good'",
+        f"skipped  1 row of dev.csv, the first: {folder}/dev.csv:3: verdict is 'fine'; allowed are 'bad', 'good'",
         "in both  mood: 1 of 2 dev rows stands in train (1 exact), 1 with the same label",
         "labels   mood: 'bad', 'good' are each in one row of dev alone",
         "encoder  demo (4 layers, 96 wide)",
