@@ -134,7 +134,7 @@ class Predictor:
             what = "a text" if isinstance(texts, str) else repr(texts)
             raise ValueError(f"texts is {what}; allowed is a list of texts, or of pairs of them")
         given = [_texts(number, one) for number, one in enumerate(texts)]
-        named = [one for one in self.tasks if one.name == task] if task is not None else self.tasks
+        named = [one for one in self.tasks if task in (None, one.name)]
         if not named:
             raise ValueError(f"there is no task {task!r}; allowed are {', '.join(one.name for one in self.tasks)}")
         width = len(given[0]) if given else len(named[0].sentence_columns)
