@@ -13,6 +13,7 @@ import tyro
 from rich.console import Console
 
 from model.errors import UserError, reported
+from model.network.shape import read_config
 from search.commands import own_name
 from search.description import announce, announce_inputs, computes_in, describe_run, differences, nothing_left
 from search.disk import check_room, room_for_states
@@ -67,7 +68,8 @@ def start(flags: Flags, console: Console, begun: float) -> int:
         from model.network.tokenizer import tokenizer_of
 
         announce_inputs(flags, inputs, console)
-        tell_cut(tokenized(inputs.corpus, tokenizer_of(inputs.encoder_name), inputs.max_tokens), flags, console)
+        tokens = tokenized(inputs.corpus, tokenizer_of(inputs.encoder_name), inputs.max_tokens)
+        tell_cut(tokens, read_config(inputs.encoder_name)[1].max_positions, console)
         if unused := without_effect(flags):
             text = f"note     of no effect without training: {', '.join(unused)}"
             console.print(text, soft_wrap=True, highlight=False, markup=False)
@@ -92,7 +94,7 @@ def start(flags: Flags, console: Console, begun: float) -> int:
         check_cache(flags, info)
         announce(path, info, inputs, machine, shares, console)
         tokens = tokenize(inputs.corpus, encoder, info.max_tokens)
-        tell_cut(tokens, flags, console)
+        tell_cut(tokens, encoder.shape.max_positions, console)
         if flags.pretrain_epochs:
             encoder, info = pretrained(flags, encoder, tokens, info, RunFolder(path).encoder, console)
         if flags.address is None:
@@ -157,13 +159,13 @@ def resume(flags: Flags, console: Console, begun: float) -> int:
         return conduct(run, info, inputs, tokens, encoder, shares, console, begun)
 
 
-def tell_cut(tokens: Tokens, flags: Flags, console: Console) -> None:
-    """Which texts are not read to their ends."""
+def tell_cut(tokens: Tokens, most: int, console: Console) -> None:
+    """Which texts are not read to their ends, by an encoder that takes `most` tokens."""
     from model.data.tokens import describe_cut
 
-    most = "--max-tokens" if flags.max_tokens else "the most that the encoder takes"
+    why = "--max-tokens" if tokens.max_length < most else "the most that the encoder takes"
     for line in describe_cut(tokens):
-        console.print(f"cut      {line} ({most})", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"cut      {line} ({why})", soft_wrap=True, highlight=False, markup=False)
 
 
 def trials_per_gpu(

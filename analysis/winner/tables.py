@@ -96,7 +96,7 @@ def _models(results: Results, tasks: Sequence[str]) -> Table:
     papers, kept, both = _printed(results), results.with_dev is None, _both_formulas(results)
     clean = any(results.contaminated["test"].values())
     table = _table(
-        "On test, which nothing was decided on",
+        "On test, which nothing was decided on" + (", but for rows that stand in train or dev" if clean else ""),
         "model",
         "dev",
         "test",

@@ -312,12 +312,17 @@ def test_a_dry_run_tells_what_is_cut(capsys: pytest.CaptureFixture[str], tasks_f
         "text,other,verdict,kind\n"
         + "".join(f"{'word ' * (70 if i < 30 else 1)}{i},a song,{'good' if i % 2 else 'bad'},near\n" for i in range(90))
     )
-    for flags, most in (((), "64 tokens"), (("--max-tokens", "32"), "32 tokens")):
+    encoders, flag = "(the most that the encoder takes)", "(--max-tokens)"
+    for flags, most, why in (
+        ((), 64, encoders),
+        (("--max-tokens", "64"), 64, encoders),
+        (("--max-tokens", "32"), 32, flag),
+    ):
         assert main(["--tasks", str(tasks_file), "--encoder", "demo", "--dry-run", "1", *flags]) == 0
         cut = [line for line in capsys.readouterr().out.splitlines() if line.startswith("cut")]
         assert [line.split(":")[0] for line in cut] == ["cut      mood", "cut      kinds"]
-        assert f"are longer than {most}, and are cut there" in cut[0]
-        assert cut[0].endswith("(--max-tokens)" if flags else "(the most that the encoder takes)")
+        assert f"are longer than {most} tokens, and are cut there" in cut[0]
+        assert cut[0].endswith(why)
 
 
 def said(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
