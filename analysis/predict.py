@@ -22,11 +22,11 @@ import torch
 import tyro
 from rich.progress import Progress
 
-from analysis.winner.predictions import in_words
+from analysis.winner.predictions import in_words, probability_columns
 from analysis.winner.predictor import Predictor, load_predictor
 from analysis.winner.sentences import Column, Sentences, read_sentences
 from model.console import Console
-from model.data.tasks import Binary, Classes, Number, Task
+from model.data.tasks import Task
 from model.errors import UserError, reported
 from model.nearest import nearest
 from model.training.cores import usable_cores
@@ -44,9 +44,9 @@ class Arguments:
     file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
     """Comma- or tab-separated text whose first line names the columns, or JSON lines (.jsonl): with those columns that
     the task's train file has its sentences in."""
-    task: str | None = None
+    task: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """What to predict; need not be given where only one task fits the columns."""
-    out: Path | None = None
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Where to write; the standard output if it is not given."""
 
 
@@ -93,7 +93,7 @@ def choose_task(tasks: Sequence[Task], file: Sentences, asked: str | None) -> Ta
 
 def with_predictions(predictor: Predictor, file: Sentences, task: Task) -> str:
     """`file` as text, with what `predictor` says of `task` in more columns."""
-    file.check_free(["predicted", *_probability_columns(task)])
+    file.check_free(["predicted", *probability_columns(task)])
     sentences = file.of(task)
     for line in predictor.cut(task, sentences):
         print(f"note: {line}", file=sys.stderr)
@@ -101,18 +101,8 @@ def with_predictions(predictor: Predictor, file: Sentences, task: Task) -> str:
         said = predictor.said_of(task, sentences, advance)
     columns = {"predicted": _predicted(task, decide(task, said))}
     probabilities = said.reshape(len(said), -1).T
-    columns |= {name: _numbers(row) for name, row in zip(_probability_columns(task), probabilities, strict=False)}
+    columns |= {name: _numbers(row) for name, row in zip(probability_columns(task), probabilities, strict=False)}
     return file.with_columns(columns)
-
-
-def _probability_columns(task: Task) -> list[str]:
-    match task.label:
-        case Classes():
-            return [f"probability_{name}" for name in task.classes]
-        case Binary():
-            return [f"probability_{task.label_names[1]}" if task.label_names else "probability"]
-        case Number():
-            return []
 
 
 def _predicted(task: Task, decided: np.ndarray) -> Column:

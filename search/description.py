@@ -12,6 +12,7 @@ from rich.console import Console
 
 from model.data.contamination import describe
 from model.data.corpus import NAMED, Corpus
+from model.data.labels import doubtful_labels
 from model.data.scores import constant_score
 from model.data.tasks import METRIC_NAMES, Source
 from model.problem import Problem
@@ -143,23 +144,29 @@ def _given(
     inputs: Inputs, *, space: str, tasks_file: str | None, data: str, encoder: str, pretrain_epochs: int
 ) -> list[tuple[str, str]]:
     """What was found in the inputs, which are called by these names, and what each line is about."""
-    sizes = ", ".join(f"{task} {train}" for task, train in inputs.problem.train_size.items())
+    sizes = "; ".join(_sizes(inputs, task.name) for task in inputs.problem.tasks)
     shape = f"{inputs.problem.num_layers} layers, {inputs.problem.hidden_size} wide"
     first = f", first pre-trained further, epochs: {pretrain_epochs}" if pretrain_epochs else ""
     points = len(inputs.space.points)
-    skipped = [
-        ("skipped", f"{one.count} rows of {file}, the first: {one.messages[0]}")
-        for file, one in inputs.corpus.skipped.items()
-    ]
+    skipped = [("skipped", one.of(file)) for file, one in inputs.corpus.skipped.items()]
     return [
         ("space", f"{space}, {points} {'point' if points == 1 else 'points'} to try first"),
         *(("left out", f"point {name}: {why}") for name, why in inputs.space.left_out.items()),
         *((("tasks", f"{tasks_file}: {_task_words(inputs.sources)}"),) if tasks_file else ()),
-        ("data", f"{data} ({sizes} training examples)"),
+        ("data", f"{data} ({sizes})"),
         *skipped,
         *(("in both", line) for line in describe(inputs.leaks, "dev")),
+        *(("in both", line) for line in (inputs.test.known if inputs.test else ())),
+        *(("labels", line) for line in doubtful_labels(inputs.corpus)),
         ("encoder", f"{encoder} ({shape}){first}"),
     ]
+
+
+def _sizes(inputs: Inputs, task: str) -> str:
+    """How many examples of a task there are in which split: of test as far as this was looked at."""
+    sizes = {"train": inputs.problem.train_size, "dev": inputs.problem.dev_size}
+    sizes |= {"test": inputs.test.size} if inputs.test else {}
+    return f"{task} {', '.join(f'{size[task]} {split}' for split, size in sizes.items())}"
 
 
 def _say(lines: Iterable[tuple[str, object]], console: Console) -> None:

@@ -49,7 +49,8 @@ class Flags:
     skip_bad_rows: bool = False
     """Leave out rows of the data that can't be read, and count them; without it, the first one is an error."""
     strict: bool = False
-    """Refuse data of which rows of dev stand in train too; by default they are counted and reported."""
+    """Refuse data of which rows of dev stand in train too, or rows of test in train or dev; by default they are counted
+    and reported."""
     pretrain_epochs: int = 0
     """Passes over all train sentences in which the encoder is first pre-trained further, by masked language modelling;
     every trial starts from what comes of it."""

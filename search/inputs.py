@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,16 @@ CHECKED: tuple[Split, ...] = (*SEARCHED, "test", "unlabelled")
 
 
 @dataclass(frozen=True)
+class OfTest:
+    """All that a search knows of test, to tell it: no trial is given any of it, and nothing is decided on it."""
+
+    size: Mapping[str, int]
+    """Examples by task name."""
+    known: Sequence[str]
+    """In words, which of its sentences stand in train or dev."""
+
+
+@dataclass(frozen=True)
 class Inputs:
     """A search's inputs, all but the encoder's weights."""
 
@@ -41,6 +51,8 @@ class Inputs:
     max_tokens: int
     """Of a sequence, beyond which texts are cut."""
     problem: Problem
+    test: OfTest | None = None
+    """None for a run that goes on: it was told when it began."""
 
     def read_encoder(self) -> Encoder:
         """The encoder with its weights."""
@@ -56,9 +68,10 @@ def given(flags: Flags) -> Inputs:
     # rows: they are let go of before anything else sees the corpus.
     checked = read_corpus(data_of(flags), CHECKED, sources=sources, skip_bad_rows=flags.skip_bad_rows)
     corpus = checked.only(SEARCHED)
-    leaks = contamination(corpus, "dev")
-    if flags.strict and describe(leaks, "dev"):
-        raise UserError("\n".join(["--strict: the same sentences stand in two splits", *describe(leaks, "dev")]))
+    leaks, test = contamination(corpus, "dev"), _of_test(checked)
+    shared = [*describe(leaks, "dev"), *test.known]
+    if flags.strict and shared:
+        raise UserError("\n".join(["--strict: the same sentences stand in two splits", *shared]))
     encoder_name = flags.encoder or ("demo" if corpus.name == "demo" else "bert-base-uncased")
     with another_can_be_named():
         shape = read_config(encoder_name)[1]
@@ -69,7 +82,12 @@ def given(flags: Flags) -> Inputs:
     problem = Problem.of(corpus, shape)
     space = load_space(find_space(flags.space), problem)
     check_space(space, problem)
-    return Inputs(space, sources, corpus, leaks, encoder_name, max_tokens, problem)
+    return Inputs(space, sources, corpus, leaks, encoder_name, max_tokens, problem, test)
+
+
+def _of_test(checked: Corpus) -> OfTest:
+    known = [line for other in SEARCHED for line in describe(contamination(checked, "test", other), "test", other)]
+    return OfTest(checked.size("test"), known)
 
 
 def data_of(flags: Flags) -> str:

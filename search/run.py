@@ -13,7 +13,7 @@ import tyro
 
 from model.console import Console
 from model.errors import UserError, reported
-from model.network.shape import another_can_be_named
+from model.network.shape import another_can_be_named, read_config
 from search.commands import own_name
 from search.description import announce, announce_inputs, computes_in, describe_run, differences, nothing_left
 from search.disk import check_room, room_for_states
@@ -65,7 +65,12 @@ def start(flags: Flags, console: Console, begun: float) -> int:
     """A new run, from flags to its end: read and check everything, then search."""
     inputs = given(flags)
     if flags.dry_run is not None:
+        from model.data.tokens import tokenized
+        from model.network.tokenizer import tokenizer_of
+
         announce_inputs(flags, inputs, console)
+        tokens = tokenized(inputs.corpus, tokenizer_of(inputs.encoder_name), inputs.max_tokens)
+        tell_cut(tokens, read_config(inputs.encoder_name)[1].max_positions, console)
         if unused := without_effect(flags):
             text = f"note     of no effect without training: {', '.join(unused)}"
             console.print(text, soft_wrap=True, highlight=False, markup=False)
@@ -91,7 +96,7 @@ def start(flags: Flags, console: Console, begun: float) -> int:
         check_cache(flags, info)
         announce(path, info, inputs, machine, shares, console)
         tokens = tokenize(inputs.corpus, encoder, info.max_tokens)
-        tell_cut(tokens, console)
+        tell_cut(tokens, encoder.shape.max_positions, console)
         if flags.pretrain_epochs:
             encoder, info = pretrained(flags, encoder, tokens, info, RunFolder(path).encoder, console)
         if flags.address is None:
@@ -156,12 +161,13 @@ def resume(flags: Flags, console: Console, begun: float) -> int:
         return conduct(run, info, inputs, tokens, encoder, shares, console, begun)
 
 
-def tell_cut(tokens: Tokens, console: Console) -> None:
-    """Which texts are not read to their ends."""
+def tell_cut(tokens: Tokens, most: int, console: Console) -> None:
+    """Which texts are not read to their ends, by an encoder that takes `most` tokens."""
     from model.data.tokens import describe_cut
 
+    why = "--max-tokens" if tokens.max_length < most else "the most that the encoder takes"
     for line in describe_cut(tokens):
-        console.print(f"cut      {line} (--max-tokens)", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"cut      {line} ({why})", soft_wrap=True, highlight=False, markup=False)
 
 
 def trials_per_gpu(

@@ -141,7 +141,8 @@ def test_their_dry_run_prints_what_is_shown(
     assert run.main(arguments) == 0
     said = capsys.readouterr().out.replace(str(ROOT / "spaces"), "spaces").replace(str(tmp_path), "/home/me")
     shown = block(OWN_TASKS, "space    ").removesuffix("...\n")
-    assert re.sub(r"tickets \d+", "tickets 213", said).startswith(shown)
+    sizes = "tickets 213 train, 26 dev, 31 test"
+    assert re.sub(r"tickets \d+ train, \d+ dev, \d+ test", sizes, said).startswith(shown)
 
 
 @pytest.mark.slow

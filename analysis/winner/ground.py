@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
-import numpy as np
 import torch
 from rich.progress import track
 
 from analysis.winner.options import Options
 from analysis.winner.trained import Trained
 from model.console import Console
-from model.data.contamination import contaminated
 from model.data.corpus import Corpus, read_corpus
 from model.data.tokens import Tokens, tokenize, with_dev_in_train
 from model.errors import UserError
@@ -40,7 +38,7 @@ class Ground:
     precision: ConcretePrecision
     trained: Trained
     trained_with_dev: Trained
-    """What was trained on train and dev; its clean figures are without what stands in either."""
+    """What was trained on train and dev."""
     console: Console
     _tokens: Tokens
     """Of train and dev alone: all that a training is given."""
@@ -123,21 +121,11 @@ def prepare(run: RunFolder, options: Options, console: Console, go_on: str) -> G
         Problem.of(searched, encoder.shape),
         precision,
         Trained(run.retrained, tokens, fingerprint, encoder, precision, device),
-        Trained(run.retrained_with_dev, _after_dev(corpus, tokens), fingerprint, encoder, precision, device),
+        Trained(run.retrained_with_dev, tokens, fingerprint, encoder, precision, device),
         console,
         tokenize(searched, encoder, info.max_tokens),
         go_on,
     )
     for file, skipped in corpus.skipped.items():
-        ground.say(f"Left out: {skipped.count} rows of {file}, the first: {skipped.messages[0]}")
+        ground.say(f"Left out: {skipped.of(file)}")
     return ground
-
-
-def _after_dev(corpus: Corpus, tokens: Tokens) -> Tokens:
-    """`tokens` for a model that was trained on dev too: what of test stands there is not clean either."""
-    splits = {}
-    for task, examples in corpus.examples.items():
-        test, in_train = tokens.splits[task]["test"], np.zeros(len(examples["test"]), dtype=bool)
-        in_train[contaminated([*examples["train"], *examples["dev"]], examples["test"]).rows] = True
-        splits[task] = {**tokens.splits[task], "test": replace(test, in_train=in_train)}
-    return replace(tokens, splits=splits)

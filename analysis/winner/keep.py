@@ -15,7 +15,9 @@ from analysis.statistics.selection import Contender
 from analysis.winner import ensemble
 from analysis.winner.results import Candidate, Estimate, Gain, Kind
 from analysis.winner.trained import Outputs, Trained
-from model.config import TrialConfig
+from model.config import PairEncoding, TrialConfig
+from model.data.batches import sequence_lengths
+from model.data.corpus import Split
 from model.data.tasks import Task
 from model.network.multitask import MultitaskBert
 from model.network.pretrained import Encoder
@@ -54,6 +56,16 @@ class Combination:
             split: ensemble.combined({name: outputs[split] for name, outputs in said.items()}, self.members)
             for split in splits
         }
+
+    def read(self, split: Split) -> dict[str, list[int | None]]:
+        """By task, the tokens after which a member cut each example of `split`; None for one that all read whole."""
+        tokens, configs = self.trained.tokens, self.configs()
+        most, read = tokens.max_length, {}
+        for task, counts in self.members.items():
+            encodings: set[PairEncoding | None] = {configs[name].tasks[task].pair_encoding for name in counts}
+            lengths = [sequence_lengths(tokens.splits[task][split], one, most + 1) for one in encodings]
+            read[task] = [most if longest > most else None for longest in np.max(lengths, axis=0).tolist()]
+        return read
 
     def model(self) -> MultitaskBert:
         """Of a single model or a soup: itself."""

@@ -14,14 +14,19 @@ COUNT = 8
 """Of each task."""
 
 
-def worst_mistakes(corpus: Corpus, split: Split, outputs: Mapping[str, np.ndarray]) -> list[Mistake]:
-    """By task, in their order; each task's worst first. `outputs` are by task (model.training.evaluate.outputs)."""
+def worst_mistakes(
+    corpus: Corpus, split: Split, outputs: Mapping[str, np.ndarray], read: Mapping[str, Sequence[int | None]]
+) -> list[Mistake]:
+    """By task, in their order; each task's worst first. By task, `outputs` are those of a model
+    (model.training.evaluate.outputs), and `read` the tokens after which it cut each example, None for a whole one."""
     return [
-        mistake for task in corpus.tasks for mistake in _of(task, corpus.examples[task.name][split], outputs[task.name])
+        mistake
+        for task in corpus.tasks
+        for mistake in _of(task, corpus.examples[task.name][split], outputs[task.name], read[task.name])
     ]
 
 
-def _of(task: Task, examples: Sequence[Example], said: np.ndarray) -> list[Mistake]:
+def _of(task: Task, examples: Sequence[Example], said: np.ndarray, read: Sequence[int | None]) -> list[Mistake]:
     labels = np.array([example.label for example in examples], dtype=np.float64)
     errors, predicted = _errors(task, labels, said.astype(np.float64))
     worst = [row for row in np.argsort(-errors, kind="stable")[:COUNT].tolist() if errors[row] > 0]
@@ -32,6 +37,7 @@ def _of(task: Task, examples: Sequence[Example], said: np.ndarray) -> list[Mista
             label=task.classes[int(labels[row])] if task.classes else f"{labels[row]:g}",
             predicted=predicted[row],
             error=float(errors[row]),
+            read=read[row],
         )
         for row in worst
     ]

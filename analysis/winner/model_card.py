@@ -55,6 +55,8 @@ class ModelCard:
     test_size: Mapping[str, int]
     precision: ConcretePrecision
     """What its scores were computed in."""
+    max_tokens: int
+    """Of a sequence, beyond which it cuts texts."""
 
 
 def write_model_card(folder: Path, card: ModelCard) -> None:
@@ -64,8 +66,9 @@ def write_model_card(folder: Path, card: ModelCard) -> None:
     sections = [
         f"---\n{_metadata(card)}\n---",
         f"# {card.run}: one BERT for {names}",
-        f"{_what_it_is(card)} Found by a search for the best way to fine-tune one BERT for several sentence tasks at "
-        f"once, on the data `{_short(card.data)}` from the encoder `{_short(card.encoder)}`.",
+        f"{_what_it_is(card)} Found by the Python package minbert-search, which searches for the best way to fine-tune "
+        f"one BERT for several sentence tasks at once, on the data `{_short(card.data)}` from the encoder "
+        f"`{_short(card.encoder)}`.",
         "## Tasks\n\n" + _table(["task", "reads", "says"], [[t.name, _reads(t), _says(t)] for t in card.tasks]),
         f"## Scores\n\n{_scores(card)}",
         f"## Training\n\n{_training(card)}",
@@ -94,6 +97,8 @@ def _metadata(card: ModelCard) -> str:
                 dataset_config=task.name,  # the hub takes results on one configuration for one task's
                 dataset_split="test",
                 metric_type=_METRICS[task.metric],
+                metric_name=METRIC_NAMES[task.metric],
+                metric_args={"average": "macro"} if task.metric == "macro_f1" else None,
                 metric_value=round(test[task.name], 4),
             )
             for task in card.tasks
@@ -147,7 +152,7 @@ def _scores(card: ModelCard) -> str:
         f"{_table(columns, rows)}\n\n"
         + (f"**{not_better}** " if not_better else "")
         + "Neither the search nor training was given test. Chance: what one and the same prediction for every row "
-        "scores at best. Clean: without the rows that stand in train too. Overall is the mean of the scores"
+        "scores at best. Clean: without the rows that stand in train or dev too. Overall is the mean of the scores"
         + correlations
         + (" (2024) or r as it is (2023)." if both_formulas else ".")
         + (" Dev was used to choose this model, and flatters it." if dev else "")
@@ -170,10 +175,16 @@ def _training(card: ModelCard) -> str:
 def _use(card: ModelCard, encoders: Sequence[Path]) -> str:
     task = card.tasks[-1]
     adapted = any(config.encoder.adapter is not None for config in card.configs.values())
+    texts = '("A text.", "Its other text."), ...' if task.is_pair else '"A text.", "Another text.", ...'
     return (
+        "With the package minbert-search installed:\n\n"
         f"```\npython -m analysis.predict MODEL FILE --task {task.name}\n```\n\n"
         "MODEL is this folder, FILE a comma- or tab-separated table, or JSON lines (.jsonl), with the columns that "
-        "the task reads. The encoder alone, a BERT in Hugging Face's layout, gives vectors of sentences:\n\n"
+        "the task reads. In Python:\n\n"
+        "```python\nfrom analysis.predict import load\n\n"
+        f'model = load("MODEL")\nmodel.predict([{texts}], task="{task.name}")\n```\n\n'
+        "The encoder alone, a BERT in Hugging Face's layout, gives states of tokens"
+        f"{_pooled(card)}:\n\n"
         "```python\nfrom transformers import AutoModel, AutoTokenizer\n\n"
         f'encoder = AutoModel.from_pretrained("MODEL/{encoders[0]}")\n'
         f'tokenizer = AutoTokenizer.from_pretrained("MODEL/{encoders[0]}")\n```'
@@ -182,9 +193,25 @@ def _use(card: ModelCard, encoders: Sequence[Path]) -> str:
     )
 
 
+def _pooled(card: ModelCard) -> str:
+    """What the model makes a sentence's vector of."""
+    ways = {
+        "mean": "the mean of all its tokens' states, [CLS] and [SEP] included",
+        "pooler": "the state of its [CLS] through the pooler (`pooler_output`)",
+    }
+    used: dict[str, list[str]] = {}
+    for name, config in card.configs.items():
+        used.setdefault(ways[config.encoder.pooling], []).append(name)
+    if len(used) == 1:
+        return f"; a sentence's vector is {next(iter(used))}"
+    return "; a sentence's vector is " + ", ".join(f"in {_listed(names)} {way}" for way, names in used.items())
+
+
 def _limits(card: ModelCard) -> str:
     lines = [
         f"Sentences like those of `{_short(card.data)}`: what the scores are on others is not known.",
+        f"It reads the first {card.max_tokens} tokens of a text, special ones included; of a pair that is read as one "
+        "sequence the longer text is cut.",
         f"Its scores were computed in {card.precision}, in which it predicts as well. The same file gives the same "
         "predictions on the same machine; on another one the last digits may differ.",
         "What a pretrained encoder took up from its texts, prejudice included, is still in it.",

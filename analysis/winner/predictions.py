@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from model.data.corpus import Corpus, Example, Split
-from model.data.tasks import CS224N, Task
+from model.data.tasks import CS224N, Binary, Classes, Number, Task
+from model.training.evaluate import decide
 
 _COURSE = dict(
     zip(
@@ -25,19 +26,21 @@ _COURSE = dict(
 """By task, what the course calls the file, and the column of predictions as it spells it."""
 
 
-def write_predictions(folder: Path, corpus: Corpus, predicted: Mapping[Split, Mapping[str, np.ndarray]]) -> None:
-    """Writes predictions (by split, then task, in the order of the examples) into a file for each task and split: of
-    dev, none where `predicted` has none; of test; and of unlabelled, where there is any. The course calls the
-    unlabelled file test, so that of its tasks the labelled one is written only where that is missing."""
+def write_predictions(folder: Path, corpus: Corpus, outputs: Mapping[Split, Mapping[str, np.ndarray]]) -> None:
+    """Writes what a model's outputs (by split, then task, in the order of the examples: see `evaluate.outputs`) come to
+    into a file for each task and split: of dev, none where `outputs` has none; of test; and of unlabelled, where there
+    is any. The course calls the unlabelled file test, so that of its tasks the labelled one is written only where that
+    is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     for task in corpus.tasks:
         for name, split in _files(task, corpus):
-            if split in predicted:
-                examples, values = corpus.examples[task.name][split], predicted[split][task.name]
+            if split in outputs:
+                examples, said = corpus.examples[task.name][split], outputs[split][task.name]
                 if task in _COURSE:
-                    _write_as_the_course(folder, task, name, examples, values)
+                    _write_as_the_course(folder, task, name, examples, decide(task, said))
                 else:
-                    _write_table(folder / f"{task.name}-{name}.csv", task, examples, values)
+                    labelled = split != "unlabelled"
+                    _write_table(folder / f"{task.name}-{name}.csv", task, examples, said, labelled=labelled)
 
 
 def in_words(task: Task, values: np.ndarray) -> list[str]:
@@ -46,6 +49,17 @@ def in_words(task: Task, values: np.ndarray) -> list[str]:
     if task.classes:
         return [task.classes[int(value)] if np.isfinite(value) else "nan" for value in values]
     return [str(value) for value in values]
+
+
+def probability_columns(task: Task) -> list[str]:
+    """What the columns of a task's outputs are called in tables, in their order; none for numbers."""
+    match task.label:
+        case Classes():
+            return [f"probability_{name}" for name in task.classes]
+        case Binary():
+            return [f"probability_{task.label_names[1]}" if task.label_names else "probability"]
+        case Number():
+            return []
 
 
 def _files(task: Task, corpus: Corpus) -> Iterator[tuple[str, Split]]:
@@ -60,12 +74,16 @@ def _files(task: Task, corpus: Corpus) -> Iterator[tuple[str, Split]]:
         yield "unlabelled", "unlabelled"
 
 
-def _write_table(path: Path, task: Task, examples: Sequence[Example], values: np.ndarray) -> None:
+def _write_table(path: Path, task: Task, examples: Sequence[Example], said: np.ndarray, *, labelled: bool) -> None:
+    labels = in_words(task, np.array([example.label for example in examples], np.float32)) if labelled else ()
+    predicted, probabilities = in_words(task, decide(task, said)), probability_columns(task)
+    numbers = (said if said.ndim == 2 else said[:, None])[:, : len(probabilities)]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["id", *task.sentence_columns, "predicted"])
-        for example, value in zip(examples, in_words(task, values), strict=True):
-            writer.writerow([example.id, *example.sentences, value])
+        label = [task.label_column] if labelled else []
+        writer.writerow(["id", *task.sentence_columns, *label, "predicted", *probabilities])
+        for row, example in enumerate(examples):
+            writer.writerow([example.id, *example.sentences, *labels[row : row + 1], predicted[row], *numbers[row]])
 
 
 def _write_as_the_course(folder: Path, task: Task, name: str, examples: Sequence[Example], values: np.ndarray) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,9 +86,10 @@ class Predictor:
             shortest += [most] if long.any() else []
         if not shortest:
             return []
+        are = "is" if cut.sum() == 1 else "are"
         return [
-            f"{task.name}: {cut.sum()} of {len(cut)} examples ({cut.mean():.1%}) are longer than {min(shortest)} "
-            "tokens, and are cut there"
+            f"{task.name}: {cut.sum()} of {len(cut)} examples ({cut.mean():.1%}) {are} longer than {min(shortest)} "
+            f"tokens, and {are} cut there"
         ]
 
     def batches_of(self, task: Task, sentences: Sequence[tuple[str, ...]]) -> int:
@@ -98,7 +100,8 @@ class Predictor:
         """For each text, or pair of two texts, its label as the task's files have it: a name, or the number of a class,
         or a number. All at once are much faster than one by one.
 
-        `task` need not be given where only one reads as many sentences. Raises ValueError for what it can't read.
+        `task` need not be given where only one reads as many sentences. Raises ValueError for what it can't read, and
+        warns of texts that are too long to be read to their end.
         """
         asked, sentences = self._asked(texts, task)
         decided = decide(asked, self._finite(asked, sentences))
@@ -116,7 +119,9 @@ class Predictor:
         return said if said.ndim == 2 else np.stack([1 - said, said], axis=1)
 
     def _finite(self, task: Task, sentences: Sequence[tuple[str, ...]]) -> np.ndarray:
-        """`said_of`, all of it numbers; raises ValueError where something is not."""
+        """`said_of`, all of it numbers; raises ValueError where something is not. Warns of what is cut."""
+        for line in self.cut(task, sentences):
+            warnings.warn(line, stacklevel=3)
         said = self.said_of(task, sentences)
         finite = np.isfinite(decide(task, said))
         if not finite.all():
@@ -129,13 +134,17 @@ class Predictor:
             what = "a text" if isinstance(texts, str) else repr(texts)
             raise ValueError(f"texts is {what}; allowed is a list of texts, or of pairs of them")
         given = [_texts(number, one) for number, one in enumerate(texts)]
-        named = [one for one in self.tasks if one.name == task] if task is not None else self.tasks
+        named = [one for one in self.tasks if task in (None, one.name)]
         if not named:
             raise ValueError(f"there is no task {task!r}; allowed are {', '.join(one.name for one in self.tasks)}")
         width = len(given[0]) if given else len(named[0].sentence_columns)
         fitting = [one for one in named if len(one.sentence_columns) == width]
         if len(fitting) > 1:
             raise ValueError(f"tasks {' and '.join(one.name for one in fitting)} read such texts; choose one by name")
+        if not fitting and len(named) > 1:
+            reads = {words: [one.name for one in named if one.is_pair == pair] for words, pair in _WIDTHS.items()}
+            allowed = ", ".join(f"{words} for {' or '.join(names)}" for words, names in reads.items() if names)
+            raise ValueError(f"text 0: {width} of them; allowed is {allowed}")
         wanted = fitting[0] if fitting else named[0]
         for number, sentences in enumerate(given):
             if len(sentences) != len(wanted.sentence_columns):
@@ -152,6 +161,10 @@ class Predictor:
         """How many batches `outputs` takes."""
         size = corpus.size(split)
         return sum(-(-size[task.name] // evaluate.BATCH_SIZE) * len(self.counts[task.name]) for task in corpus.tasks)
+
+
+_WIDTHS = {"one text": False, "two texts": True}
+"""What a task reads, and whether it is one on pairs."""
 
 
 def _texts(number: int, one: object) -> tuple[Any, ...]:

@@ -65,7 +65,7 @@ def refit(run: RunFolder, options: Options, console: Console, go_on: str) -> Res
         peers=peers(compared, [done[job.key] for job in point], trained),
         path=path,
         drift=drift(moved.model(), ground.encoder, trained.tokens),
-        mistakes=worst_mistakes(ground.corpus, "test", kept.outputs["test"]),
+        mistakes=worst_mistakes(ground.corpus, "test", kept.outputs["test"], kept.read("test")),
         chance=kept.trained.chance("test"),
         test_size=ground.corpus.size("test"),
         contaminated={"dev": trained.in_train("dev"), "test": kept.trained.in_train("test")},
@@ -121,11 +121,7 @@ def _write(ground: Ground, results: Results, kept: Combination, said: Mapping[st
         partial / "predictions",
         ground.corpus,
         # What was trained on dev knows its labels.
-        {
-            split: kept.trained.predictions(split, kept.outputs)
-            for split in SPLITS
-            if split != "dev" or not results.with_dev
-        },
+        {split: kept.outputs[split] for split in SPLITS if split != "dev" or not results.with_dev},
     )
     for name, outputs in said.items():
         save_outputs(partial / "outputs" / f"{name}.npz", outputs)
@@ -150,6 +146,7 @@ def _card(ground: Ground, results: Results, kept: Combination) -> ModelCard:
         train_size=_trained_on(ground, with_dev=results.with_dev is not None),
         test_size=results.test_size,
         precision=ground.precision,
+        max_tokens=ground.info.max_tokens,
     )
 
 

@@ -1,7 +1,8 @@
 """What `python -m analysis.best --refit` finds, as plain values: what it prints, and what the report draws.
 
 refit/results.json     a Results
-refit/labels.npz       TASK.SPLIT: labels; TASK.SPLIT.in_train: whether the example stands in train too
+refit/labels.npz       TASK.SPLIT: labels; TASK.SPLIT.in_train: whether the example stands in train too,
+                       or, of test, in dev
 refit/outputs/NAME.npz TASK.SPLIT: what a model says of each example of dev and test (model.training.evaluate.outputs);
                        NAME is that of a trial in `retrained`, or soup, ensemble, and kept for what lies in model/
 refit/predictions/     of the model that is kept; for the course's tasks in its format
@@ -35,7 +36,7 @@ class Figures:
     overall_2023: Annotated[float | None, Field(exclude_if=lambda value: value is None)] = None
     """The mean of the metrics as they are; None, and not in the file, for other tasks than CS224N's."""
     clean_by_task: Mapping[str, float]
-    """Without the rows that stand in train too; without a task of which none remain."""
+    """Without the rows that stand in train too, or, of test, in dev; without a task of which none remain."""
     clean_overall: float | None
     """None where a task is missing."""
 
@@ -285,6 +286,8 @@ class Mistake:
     predicted: str
     error: float
     """Classes: the probability given to the wrong answer less the right one's; numbers: the distance."""
+    read: int | None = None
+    """Tokens after which it was cut; None: it was read to its end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,7 +308,7 @@ class Results:
     test_size: Mapping[str, int]
     """Labelled examples of test, by task."""
     contaminated: Mapping[str, Mapping[str, int]]
-    """By split (dev, test), then task: examples that stand in train too, or in dev where that was trained on."""
+    """By split (dev, test), then task: examples that stand in train too, or, of test, in dev."""
     flags: list[str]
     """What was typed beside --refit."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.data.delimited import read_text, rows
+from model.data.delimited import of_other_width, read_text, rows
 from model.data.rows import BadRow, read_rows
 from model.data.tasks import Task
 from model.errors import UserError
@@ -156,7 +156,7 @@ def _read_table(path: Path) -> Table:
         raise UserError(f"{path}: no rows below the header")
     for line, row in rest:
         if len(row) != len(columns):
-            raise UserError(f"{path}:{line}: {len(row)} fields in a row of {len(columns)} columns")
+            raise UserError(f"{path}:{line}: {of_other_width(row, columns, delimiter)}")
     if len(columns) == 1 and path.suffix.lower() == ".csv":
         delimiter = ","
     return Table(

@@ -106,12 +106,12 @@ def _models(results: Results, tasks: Sequence[str]) -> Table:
     papers, kept, both = _printed(results), results.with_dev is None, _both_formulas(results)
     clean = any(results.contaminated["test"].values())
     table = _table(
-        "On test, which nothing was decided on",
+        "On test, which nothing was decided on" + (", but for rows that stand in train or dev" if clean else ""),
         "model",
         "dev",
         "test",
         "95% interval",
-        *(["without rows in train"] if clean else []),
+        *(["without rows in train or dev"] if clean else []),
         *(["2023"] if both else []),
         *tasks,
         *(["in its paper"] if papers else []),
@@ -200,7 +200,7 @@ def _on_the_models(results: Results, tasks: Sequence[Task]) -> Iterator[str]:
     for split, by_task in results.contaminated.items():
         rows = ", ".join(f"{task} {count}" for task, count in by_task.items() if count)
         if rows:
-            yield f"Rows of {split} that stand in train: {rows}."
+            yield f"Rows of {split} that stand in train{' or dev' if split == 'test' else ''}: {rows}."
 
 
 def _verdict(one: Candidate) -> str:

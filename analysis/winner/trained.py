@@ -141,11 +141,12 @@ class Trained:
         return {task.name: self.tokens.splits[task.name][split].labels for task in self.tokens.tasks}
 
     def in_train(self, split: Split) -> dict[str, int]:
-        """How many examples of it stand in train too, by task."""
+        """How many examples of it stand in train too, or, of test, in dev, by task."""
         return {task.name: int(self.tokens.splits[task.name][split].in_train.sum()) for task in self.tokens.tasks}
 
     def save_labels(self, path: Path) -> None:
-        """Writes an .npz file with the labels of dev and test, and which examples stand in train too."""
+        """Writes an .npz file with the labels of dev and test, and which examples stand in train too, or, of test, in
+        dev."""
         arrays = dict[str, np.ndarray]()
         for task in self.tokens.tasks:
             for split in ("dev", "test"):

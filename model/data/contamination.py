@@ -1,6 +1,7 @@
-"""Contamination: examples of an evaluation split that stand in the training split too.
+"""Contamination: examples of one split that stand in another one too, as those of dev in train.
 
-A model may score on them by having learned them by heart. They are found by their sentences, whatever their ids.
+A model may score on them by having learned them by heart, or by having been chosen for them. They are found by their
+sentences, whatever their ids.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ _EXACT, _UP_TO_CASE, _SWAPPED, _CLEAN = range(4)
 
 @dataclass(frozen=True)
 class Contaminated:
-    """The rows of one task's split that stand in its training split. Each counts once, by the closest it comes."""
+    """The rows of one task's split that stand in another one. Each counts once, by the closest it comes."""
 
     size: int
     """Rows of the whole split."""
     rows: np.ndarray
-    """int64, the numbers of those that stand in train, ascending."""
+    """int64, the numbers of those that stand there, ascending."""
     exact: int
     """The same sentences in the same order."""
     up_to_case: int
@@ -31,13 +32,13 @@ class Contaminated:
     swapped: int
     """The same, but for case and white space, with a pair's two sentences in the other order."""
     same_label: int
-    """That have, in train, the label they have in the split; the others have only other labels there."""
+    """That have, there, the label they have in the split; the others have only other labels there."""
 
 
-def contamination(corpus: Corpus, split: Split) -> dict[str, Contaminated]:
-    """By task name, what of `split` stands in the `train` split of the same task."""
+def contamination(corpus: Corpus, split: Split, other: Split = "train") -> dict[str, Contaminated]:
+    """By task name, what of `split` stands in the `other` split of the same task."""
     return {
-        task.name: contaminated(corpus.examples[task.name]["train"], corpus.examples[task.name][split])
+        task.name: contaminated(corpus.examples[task.name][other], corpus.examples[task.name][split])
         for task in corpus.tasks
     }
 
@@ -47,14 +48,14 @@ def contaminated(train: Sequence[Example], examples: Sequence[Example]) -> Conta
     as_given: dict[tuple[str, ...], list[int]] = defaultdict(list)
     turned: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for row, example in enumerate(examples):
-        key = _normalized(example.sentences)
+        key = normalized(example.sentences)
         as_given[key].append(row)
         if len(key) == 2:
             turned[key[::-1]].append(row)
     grades = np.full(len(examples), _CLEAN)
     same_label = np.zeros(len(examples), dtype=bool)
     for one in train:
-        key = _normalized(one.sentences)
+        key = normalized(one.sentences)
         # Not by indexing, which would add the key.
         for row in as_given.get(key, ()):
             exact = one.sentences == examples[row].sentences
@@ -68,20 +69,20 @@ def contaminated(train: Sequence[Example], examples: Sequence[Example]) -> Conta
     return Contaminated(len(examples), rows, exact, up_to_case, swapped, int(same_label.sum()))
 
 
-def describe(found: Mapping[str, Contaminated], split: Split) -> list[str]:
-    """A line for every task of which some of `split` stands in train."""
-    return [_line(task, one, split) for task, one in found.items() if len(one.rows)]
+def describe(found: Mapping[str, Contaminated], split: Split, other: Split = "train") -> list[str]:
+    """A line for every task of which some of `split` stands in `other`."""
+    return [_line(task, one, split, other) for task, one in found.items() if len(one.rows)]
 
 
-def _normalized(sentences: tuple[str, ...]) -> tuple[str, ...]:
+def normalized(sentences: tuple[str, ...]) -> tuple[str, ...]:
     """Without regard to case, every run of white space a single space."""
     return tuple(" ".join(sentence.casefold().split()) for sentence in sentences)
 
 
-def _line(task: str, one: Contaminated, split: Split) -> str:
+def _line(task: str, one: Contaminated, split: Split, other: Split) -> str:
     counts = ((one.exact, "exact"), (one.up_to_case, "up to case and space"), (one.swapped, "swapped"))
     grades = ", ".join(f"{count} {grade}" for count, grade in counts if count)
-    return (
-        f"{task}: {len(one.rows)} of {one.size} {split} rows stand in train ({grades}), "
-        f"{one.same_label} with the same label"
-    )
+    # Nothing is said of test's labels before the end.
+    labels = "" if split == "test" else f", {one.same_label} with the same label"
+    stand = "stands" if len(one.rows) == 1 else "stand"
+    return f"{task}: {len(one.rows)} of {one.size} {split} rows {stand} in {other} ({grades}){labels}"

@@ -21,7 +21,7 @@ from model.data import demo
 from model.data.folder import Folder
 from model.data.hub import Hub
 from model.data.rows import BadRow, Cells
-from model.data.tasks import CS224N_SOURCES, Binary, Classes, Number, Source, Split, Task
+from model.data.tasks import CS224N, CS224N_SOURCES, Binary, Classes, Number, Source, Split, Task
 from model.errors import UserError
 
 NAMED = ("demo", "hub")
@@ -51,6 +51,10 @@ class Skipped:
     count: int
     messages: tuple[str, ...]
     """What is wrong with the first few, file and line included."""
+
+    def of(self, file: str) -> str:
+        """In words."""
+        return f"{self.count} {'row' if self.count == 1 else 'rows'} of {file}, the first: {self.messages[0]}"
 
 
 @dataclass(frozen=True)
@@ -244,5 +248,7 @@ def _label(text: str, task: Task) -> float:
             allowed, whole = f"a number from {low:g} to {high:g}", False
     value = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not low <= value <= high or (whole and value != int(value)):
-        raise BadRow(f"{task.label_column} is {text!r}; allowed is {allowed}")
+        named = whole and not _NUMBER.fullmatch(text) and task not in CS224N
+        hint = "; names of labels are given in the task's table as labels = [...]" if named else ""
+        raise BadRow(f"{task.label_column} is {text!r}; allowed is {allowed}{hint}")
     return value

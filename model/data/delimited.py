@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from model.errors import UserError
+
+_SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""How files of .xlsx and .xls begin."""
 
 
 def read_text(path: Path, *, needed: str = "") -> str:
@@ -19,6 +22,10 @@ def read_text(path: Path, *, needed: str = "") -> str:
     except OSError as error:
         raise UserError(f"{path}: not readable ({error.strerror})") from None
     except UnicodeDecodeError as error:
+        if error.object.startswith(_SPREADSHEETS):
+            raise UserError(
+                f"{path}: a spreadsheet or an archive; allowed is text in UTF-8: csv, tsv or jsonl"
+            ) from None
         line = len((error.object[: error.start] + b".").splitlines())
         raise UserError(f"{path}:{line}: not UTF-8 text ({error.reason})") from None
 
@@ -41,3 +48,10 @@ def rows(path: Path, text: str, delimiter: str, kind: str) -> Iterator[tuple[int
             f"{path}:{line}: not readable as {kind} ({error}); "
             "a cell that begins with a quote ends with one, and has quotes doubled"
         ) from None
+
+
+def of_other_width(cells: Sequence[str], columns: Sequence[str], delimiter: str) -> str:
+    """What is wrong with a row that has not as many cells as the header."""
+    fields = "1 field" if len(cells) == 1 else f"{len(cells)} fields"
+    found = f"{fields} in a row of {'1 column' if len(columns) == 1 else f'{len(columns)} columns'}"
+    return found + ("; a cell with a comma needs quotes" if delimiter == "," and len(cells) > len(columns) else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import get_args
 
 from model.data.delimited import read_text
 from model.data.rows import BadRow, Cells, read_rows
@@ -21,6 +22,8 @@ class Folder:
             of_course = "a folder with the CS224N files, 'demo' or 'hub'"
             wanted = of_course if tuple(sources) == CS224N_SOURCES else "the folder that the tasks' files lie in"
             raise UserError(f"--data {data}: no such folder; give {wanted}")
+        for source in sources:
+            self._check_files(source)
 
     def has(self, source: Source, key: Split) -> bool:
         """Whether there is a file: for an optional one this is seen here, any other one has to be there."""
@@ -29,6 +32,16 @@ class Folder:
             return file is not None
         # A link to nowhere is a file that can't be read, not one that was never there.
         return os.path.lexists(self._path / file)
+
+    def _check_files(self, source: Source) -> None:
+        """Raises UserError where one file goes by two names, which the table of the task alone can't tell."""
+        found: dict[str, Split] = {}
+        for key in (key for key in get_args(Split) if self.has(source, key)):
+            place = self.place(source, key)
+            other = found.setdefault(os.path.realpath(place), key)
+            if other != key:
+                same = f"the same file as {other} ({self.place(source, other)})"
+                raise UserError(f"{place}: as {key} of task {source.task.name!r} {same}; give it another one")
 
     def name(self, source: Source, key: Split) -> str:
         file = source.file(key)

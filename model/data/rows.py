@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from model.data.delimited import rows
+from model.data.delimited import of_other_width, rows
 from model.data.tasks import Format
 from model.errors import UserError
 
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 _KINDS = {"csv": "comma-separated", "tsv": "tab-separated"}
+_OTHERS = {"csv": "tsv tab-separated", "tsv": "csv comma-separated"}
+_OTHER_DELIMITER = re.compile(r"[;,\t|]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -39,19 +41,23 @@ def read_rows(
 def _delimited(
     path: Path, text: str, file_format: Format, columns: Sequence[str]
 ) -> Iterator[tuple[int, Cells | BadRow]]:
-    kind = _KINDS[file_format]
-    read = rows(path, text, _DELIMITERS[file_format], f"{kind} text")
+    kind, delimiter = _KINDS[file_format], _DELIMITERS[file_format]
+    read = rows(path, text, delimiter, f"{kind} text")
     _, fields = next(read, (1, []))
+    if not fields:
+        raise UserError(f"{path}: empty; its first line names the columns")
     for column in columns:
         if column not in fields:
             found = ", ".join(repr(name) for name in fields if name) or "none"
-            raise UserError(f"{path}:1: no column {column!r} ({kind} columns found: {found})")
+            unlike = len(fields) == 1 and _OTHER_DELIMITER.search(fields[0])
+            hint = f"; columns are to be {kind}, in {_OTHERS[file_format]}" if unlike else ""
+            raise UserError(f"{path}:1: no column {column!r} ({kind} columns found: {found}){hint}")
         if fields.count(column) > 1:
             raise UserError(f"{path}:1: the column {column!r} stands there twice")
     places = {column: fields.index(column) for column in columns}
     for line, cells in read:
         if len(cells) != len(fields):
-            yield line, BadRow(f"{len(cells)} fields in a row of {len(fields)} columns")
+            yield line, BadRow(of_other_width(cells, fields, delimiter))
         else:
             yield line, checked({column: cells[place].strip() for column, place in places.items()})
 

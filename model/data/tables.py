@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -76,7 +77,8 @@ def texts(values: Mapping[str, Any], key: str) -> tuple[str, ...]:
     """A list of texts that must be there."""
     found = needed(values, key, "a list of texts")
     if not isinstance(found, list | tuple) or not found or not all(isinstance(one, str) and one for one in found):
-        raise TaskError(key, f"{key} is {found!r}; allowed is a list of texts")
+        example = f", such as {json.dumps([found], ensure_ascii=False)}" if isinstance(found, str) and found else ""
+        raise TaskError(key, f"{key} is {found!r}; allowed is a list of texts{example}")
     return tuple(found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,8 @@ from model.data.tables import TaskError
 from model.data.tasks import Source, check_names, source_of
 from model.errors import UserError
 
+_BARE_WORD = re.compile(r"[=,\[]\s*([^\W\d][\w./-]*)")
+"""Where a text would be, but for its quotes."""
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 
@@ -45,8 +48,12 @@ def _parsed(path: Path, text: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         message = str(error)
         found = _PLACE.search(message)
-        line = found[1] if found and found[1] else len(text.splitlines())
-        raise UserError(f"{path}:{line}: not TOML ({_PLACE.sub('', message)})") from None
+        lines = text.splitlines()
+        line = int(found[1]) if found and found[1] else len(lines)
+        what = _PLACE.sub("", message)
+        bare = what == "Invalid value" and _BARE_WORD.search(lines[line - 1])
+        hint = f"; a text stands in quotes, such as {json.dumps(bare[1], ensure_ascii=False)}" if bare else ""
+        raise UserError(f"{path}:{line}: not TOML ({what}){hint}") from None
     except ValueError as error:  # a whole number of thousands of digits
         raise UserError(f"{path}: not TOML ({str(error).split(';')[0]})") from None
     except RecursionError:

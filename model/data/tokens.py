@@ -6,6 +6,7 @@ import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -13,7 +14,9 @@ from tokenizers import Tokenizer
 from model.data.contamination import contaminated
 from model.data.corpus import Corpus, Example, Split
 from model.data.tasks import Task
-from model.network.pretrained import Encoder
+
+if TYPE_CHECKING:
+    from model.network.pretrained import Encoder  # with torch, which takes seconds, and which a dry run can do without
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,8 @@ class TokenizedSplit:
     labels: np.ndarray
     """float32, NaN where the split has no labels."""
     in_train: np.ndarray
-    """bool, (N,), of dev and test: whether the example stands in train too (`model.data.contamination`). All False in
-    the other splits, and where the corpus holds no train."""
+    """bool, (N,), of dev and test: whether the example stands in train too, or, of test, in dev
+    (`model.data.contamination`). All False in the other splits, and where the corpus holds no train."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -74,14 +77,17 @@ class Tokens:
 def tokenize(corpus: Corpus, encoder: Encoder, max_tokens: int | None = None) -> Tokens:
     """`corpus` as token ids of `encoder`'s vocabulary, to be cut to sequences of `max_tokens`; None: to as many as the
     encoder takes."""
-    tokenizer = Tokenizer.from_str(encoder.tokenizer)
+    return tokenized(corpus, Tokenizer.from_str(encoder.tokenizer), max_tokens or encoder.shape.max_positions)
+
+
+def tokenized(corpus: Corpus, tokenizer: Tokenizer, max_tokens: int) -> Tokens:
+    """The same by a tokenizer alone."""
     splits: dict[str, dict[Split, TokenizedSplit]] = {
         task.name: {split: _tokenize(tokenizer, corpus, task, split) for split in corpus.examples[task.name]}
         for task in corpus.tasks
     }
     vocab = tokenizer.get_vocab()
-    max_length = max_tokens or encoder.shape.max_positions
-    return Tokens(corpus.tasks, splits, vocab["[CLS]"], vocab["[SEP]"], max_length)
+    return Tokens(corpus.tasks, splits, vocab["[CLS]"], vocab["[SEP]"], max_tokens)
 
 
 def describe_cut(tokens: Tokens) -> list[str]:
@@ -93,9 +99,10 @@ def describe_cut(tokens: Tokens) -> list[str]:
         lengths = np.concatenate([sum(sentence.lengths for sentence in split.sentences) for split in splits])
         long = int(np.sum(lengths + 1 + len(task.sentence_columns) > tokens.max_length))
         if long:
-            cut = " when read as one sequence, and are cut then" if task.is_pair else ", and are cut there"
+            are = "is" if long == 1 else "are"
+            cut = f" when read as one sequence, and {are} cut then" if task.is_pair else f", and {are} cut there"
             lines.append(
-                f"{task.name}: {long} of {len(lengths)} examples ({long / len(lengths):.1%}) are longer than "
+                f"{task.name}: {long} of {len(lengths)} examples ({long / len(lengths):.1%}) {are} longer than "
                 f"{tokens.max_length} tokens{cut}"
             )
     return lines
@@ -135,7 +142,9 @@ def _tokenize(tokenizer: Tokenizer, corpus: Corpus, task: Task, split: Split) ->
 def _in_train(splits: Mapping[Split, Sequence[Example]], split: Split) -> np.ndarray:
     mask = np.zeros(len(splits[split]), dtype=bool)
     if split in ("dev", "test") and "train" in splits:
-        mask[contaminated(splits["train"], splits[split]).rows] = True
+        # Which model is kept was decided on dev: what of test stands there is not clean either.
+        known = [*splits["train"], *(splits.get("dev", ()) if split == "test" else ())]
+        mask[contaminated(known, splits[split]).rows] = True
     return mask
 
 

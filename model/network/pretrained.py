@@ -114,8 +114,7 @@ def read_encoder(name: str) -> Encoder:
     config, shape = read_config(name)
     folder = _folder(name)
     weights = _translate(*_read_weights(folder), shape)
-    tokenizer_config = folder / "tokenizer_config.json"
-    tokenizer = read_tokenizer(folder, read_json(tokenizer_config) if tokenizer_config.exists() else {})
+    tokenizer = read_tokenizer(folder)
     known = max(tokenizer.get_vocab().values()) + 1
     if known > shape.vocab_size:
         raise UserError(
@@ -138,9 +137,18 @@ def write_encoder(folder: Path, encoder: Encoder, weights: Mapping[str, torch.Te
     config = {**encoder.config, "architectures": ["BertModel"], "dtype": "float32"}
     config.pop("torch_dtype", None)
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
-    named = {_to_hugging_face(key): tensor.detach().cpu().contiguous() for key, tensor in weights.items()}
-    save_file(named, folder / _WEIGHTS_FILE, metadata={"format": "pt"})
+    named = {_to_hugging_face(key): tensor.detach() for key, tensor in weights.items()}
+    write_tensors(folder / _WEIGHTS_FILE, named)
     write_tokenizer(folder, Tokenizer.from_str(encoder.tokenizer), encoder.shape.max_positions)
+
+
+def write_tensors(file: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Writes a safetensors file, which whoever the umask lets may read: `save_file` itself moves a temporary one there,
+    which is its owner's alone."""
+    file.touch()
+    mode = file.stat().st_mode
+    save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, file, metadata={"format": "pt"})
+    file.chmod(mode)
 
 
 def read_tensors(file: Path) -> dict[str, torch.Tensor]:

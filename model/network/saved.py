@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from model.config import TrialConfig
@@ -30,7 +29,7 @@ from model.data.tables import TaskError
 from model.data.tasks import Task, tasks_of
 from model.errors import UserError
 from model.network.multitask import MultitaskBert, without_removed_layers
-from model.network.pretrained import Encoder, read_encoder, read_tensors, write_encoder
+from model.network.pretrained import Encoder, read_encoder, read_tensors, write_encoder, write_tensors
 from model.network.shape import LEAST_TOKENS, read_json, shown
 from model.problem import Problem, check
 from model.training.precision import ConcretePrecision
@@ -59,7 +58,7 @@ def write_model(
             write_encoder(folder / _ENCODERS / task, encoder, {**bert, **top})
     else:
         write_encoder(folder / _ENCODER, encoder, bert)
-    save_file({name: state[name].cpu().contiguous() for name in _others(state)}, folder / _HEADS)
+    write_tensors(folder / _HEADS, {name: state[name] for name in _others(state)})
     _write_json(folder / _CONFIG, model.config.to_dict())
     _write_json(folder / _TASKS, {"tasks": [task.to_dict() for task in model.tasks]})
     cut_to = max_tokens or encoder.shape.max_positions

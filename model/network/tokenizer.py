@@ -7,19 +7,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 from tokenizers import Tokenizer
 from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 from tokenizers.models import WordPiece
 
 from model.errors import UserError
-from model.network.shape import shown
+from model.network.shape import from_hub, local_folder, read_json, shown
 
-TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
+_CONFIG_FILE = "tokenizer_config.json"
+TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", _CONFIG_FILE)
 
 
-def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
-    """The tokenizer of a Hugging Face folder: its tokenizer.json, or what its vocab.txt and `config` (the content of
-    its tokenizer_config.json) come to.
+def tokenizer_of(name: str) -> Tokenizer:
+    """The tokenizer of the encoder called `name` (`demo`, a folder, or a hub id), without its weights; see
+    `read_tokenizer`."""
+    folder = local_folder(name)
+    if folder is None:
+        with from_hub(name):
+            folder = Path(huggingface_hub.snapshot_download(name, allow_patterns=[*TOKENIZER_FILES]))
+    return read_tokenizer(folder)
+
+
+def read_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a Hugging Face folder: its tokenizer.json, or what its vocab.txt and tokenizer_config.json come
+    to.
 
     Raises UserError, naming the file, where there is none, or one without BERT's special tokens.
     """
@@ -35,6 +47,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
             raise UserError(f"{file}: the tokenizer has no {token} token")
     if len(set(vocab.values())) < len(vocab):
         raise UserError(f"{file}: two tokens have the same number; allowed is one each")
+    config = read_json(folder / _CONFIG_FILE) if (folder / _CONFIG_FILE).exists() else {}
     tokenizer = _wordpiece(vocab, folder, config) if file.suffix == ".txt" else Tokenizer.from_file(str(file))
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -55,7 +68,7 @@ def _wordpiece(vocab: dict[str, int], folder: Path, config: Mapping[str, Any]) -
         if not any(config.get(key, True) is value for value in allowed):
             words = ", ".join(json.dumps(value) for value in allowed)
             value = shown(config[key])
-            raise UserError(f"{folder / 'tokenizer_config.json'}: {key} is {value}; allowed are {words}")
+            raise UserError(f"{folder / _CONFIG_FILE}: {key} is {value}; allowed are {words}")
     wordpiece = BertWordPieceTokenizer(
         vocab,
         lowercase=config.get("do_lower_case", True),
@@ -79,7 +92,7 @@ def write_tokenizer(folder: Path, tokenizer: Tokenizer, max_length: int) -> None
         "tokenize_chinese_chars": normalizer.get("handle_chinese_chars", True),
         "model_max_length": max_length,
     }
-    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
+    (folder / _CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
 
 
 def _normalizer(tokenizer: Tokenizer) -> dict[str, Any]:

@@ -153,7 +153,7 @@ def main(argv: list[str] | None = None) -> None:
             sources = CS224N_SOURCES if flags.tasks is None else read_task_file(flags.tasks)
             corpus = read_corpus(flags.data, ("train",), sources=sources, skip_bad_rows=flags.skip_bad_rows)
             for file, skipped in corpus.skipped.items():
-                console.print(f"skipped {skipped.count} rows of {file}, the first: {skipped.messages[0]}", markup=False)
+                console.print(f"skipped {skipped.of(file)}", markup=False)
             tokens = tokenize(corpus, encoder)
             further = further_pretrained(
                 encoder,

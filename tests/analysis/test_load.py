@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,11 @@ def test_the_only_task_that_reads_as_many_texts_need_not_be_named(tmp_path: Path
             "text 1: half a character (a lone surrogate) in column 'a'; allowed is text",
         ),
         (["a\0"], "mood", "text 0: a NUL character in column 'text'; allowed is text"),
-        ([("a", "b", "c")], None, "text 0: 3 of them; task 'mood' reads one text"),
+        (
+            [("a", "b", "c")],
+            None,
+            "text 0: 3 of them; allowed is one text for mood or grade, two texts for nli or close",
+        ),
     ],
 )
 def test_what_it_cannot_read(model: Predictor, texts: Any, task: str | None, message: str) -> None:
@@ -222,22 +227,26 @@ def test_long_texts_are_cut_as_in_training_and_it_is_said(tmp_path: Path, capsys
     model = MultitaskBert(CONFIG, TASKS, ENCODER)
     write_model(tmp_path / "model", model, ENCODER, "fp32", max_tokens=10)
     loaded, long = load(tmp_path / "model", "cpu"), "good dog " * 20
-    one, other = (loaded.probabilities([long + end], "mood") for end in ("bad", "good"))
+    with pytest.warns(UserWarning, match=re.escape("mood: 1 of 1 examples (100.0%) is longer than 10 tokens")) as told:
+        one, other = (loaded.probabilities([long + end], "mood") for end in ("bad", "good"))
+    assert (len(told), {one.filename for one in told}) == (2, {__file__})
     np.testing.assert_array_equal(one, other)
     (tmp_path / "in.csv").write_text(f"text\n{long}\ngood\n")
     main([str(tmp_path / "model"), str(tmp_path / "in.csv"), "--task", "mood"])
     assert capsys.readouterr().err == (
-        "note: mood: 1 of 2 examples (50.0%) are longer than 10 tokens, and are cut there\n"
+        "note: mood: 1 of 2 examples (50.0%) is longer than 10 tokens, and is cut there\n"
     )
 
 
-@pytest.mark.parametrize(("task", "told"), [("close", "1 of 3 examples (33.3%)"), ("nli", "3 of 3 examples (100.0%)")])
+@pytest.mark.parametrize(
+    ("task", "told"), [("close", "1 of 3 examples (33.3%) is"), ("nli", "3 of 3 examples (100.0%) are")]
+)
 def test_sentences_that_are_encoded_each_by_itself_are_cut_each_by_itself(tmp_path: Path, task: str, told: str) -> None:
     asked = next(one for one in TASKS if one.name == task)
     write_model(tmp_path / "model", MultitaskBert(CONFIG, TASKS, ENCODER), ENCODER, "fp32", max_tokens=10)
     eight, nine = "good " * 8, "good " * 9
     found = load(tmp_path / "model", "cpu").cut(asked, [(eight, eight), (eight, nine), (eight, "dog")])
-    assert found == [f"{task}: {told} are longer than 10 tokens, and are cut there"]
+    assert found == [f"{task}: {told} longer than 10 tokens, and {told.split()[-1]} cut there"]
     assert load(tmp_path / "model", "cpu").cut(asked, [("good", "dog")]) == []
 
 
@@ -265,5 +274,6 @@ def test_mistakes_are_told_in_words() -> None:
     examples = {"mood": {"test": [Example("1", ("A.",), 1.0)]}, "nli": {"test": [Example("1", ("A.", "B."), 2.0)]}}
     corpus = Corpus("own", TASKS[:2], examples)  # type: ignore[arg-type]
     outputs = {"mood": np.array([0.1]), "nli": np.array([[0.7, 0.1, 0.2]])}
-    told = [(one.label, one.predicted) for one in worst_mistakes(corpus, "test", outputs)]
-    assert told == [("good", "so bad (90%)"), ("no", "yes (70%)")]
+    read = {"mood": [None], "nli": [64]}
+    told = [(one.label, one.predicted, one.read) for one in worst_mistakes(corpus, "test", outputs, read)]
+    assert told == [("good", "so bad (90%)", None), ("no", "yes (70%)", 64)]

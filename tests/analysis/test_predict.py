@@ -238,7 +238,7 @@ PAIRS = "sentence1\tsentence2\nthe dog\tthe cat\n"
         ("", None, "{file}: empty; its first line names the columns"),
         ("\n\n", None, "{file}: empty; its first line names the columns"),
         ("sentence\n", None, "{file}: no rows below the header"),
-        ("sentence\tn\na\t1\nb\n", None, "{file}:3: 1 fields in a row of 2 columns"),
+        ("sentence\tn\na\t1\nb\n", None, "{file}:3: 1 field in a row of 2 columns"),
         ("sentence\tn\na\t1\n \t2\n", None, "{file}:3: nothing in column 'sentence'"),
         (
             'sentence\tn\n"a\t1\n',

@@ -115,7 +115,7 @@ def test_a_line_for_each_task_that_is_not_clean():
         "similarity": Contaminated(1500, rows, 9, 2, 1, 11),
     }
     assert describe(some, "dev") == [
-        "paraphrase: 1 of 3000 dev rows stand in train (1 exact), 0 with the same label",
+        "paraphrase: 1 of 3000 dev rows stands in train (1 exact), 0 with the same label",
         "similarity: 12 of 1500 dev rows stand in train (9 exact, 2 up to case and space, 1 swapped), "
         "11 with the same label",
     ]
@@ -165,16 +165,16 @@ def test_tokens_know_which_rows_stand_in_train(unlike, encoder):
         assert all((part.in_train.dtype, len(part.in_train)) == (bool, len(part)) for part in parts.values())
 
 
-def test_tokens_know_it_of_test_too_and_do_without_train(unlike, encoder):
+def test_tokens_know_of_test_what_stands_in_dev_too_and_do_without_train(unlike, encoder):
     of = unlike.examples["sentiment"]
     splits: dict[Split, Sequence[Example]] = {
         "train": [of["dev"][0], of["test"][4]],
-        "dev": of["dev"],
+        "dev": [*of["dev"], of["test"][7]],
         "test": of["test"],
     }
     tasks = CS224N[:1]
     read = tokenize(Corpus("one task", tasks, {"sentiment": splits}), encoder).splits["sentiment"]
-    assert [np.flatnonzero(read[split].in_train).tolist() for split in ("dev", "test")] == [[0], [4]]
+    assert [np.flatnonzero(read[split].in_train).tolist() for split in ("dev", "test")] == [[0], [4, 7]]
     del splits["train"]
     read = tokenize(Corpus("one task", tasks, {"sentiment": splits}), encoder).splits["sentiment"]
     assert not read["dev"].in_train.any()

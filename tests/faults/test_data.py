@@ -40,7 +40,7 @@ def dev(folder, **options):
         (HEADER + "a\tA\0B\t1\n", f":2: a NUL character in column 'sentence'; allowed is text{HINT}"),
         (HEADER + "a\0\tA.\t1\n", f":2: a NUL character in column 'id'; allowed is text{HINT}"),
         (HEADER + "a\tA.\t1\t\n", f":2: 4 fields in a row of 3 columns{HINT}"),
-        (HEADER + "a\tA.\t1\n \n", f":3: 1 fields in a row of 3 columns{HINT}"),
+        (HEADER + "a\tA.\t1\n \n", f":3: 1 field in a row of 3 columns{HINT}"),
         (
             HEADER + 'a\t"A.\t1\nb\t"B."\t1\n',
             ":2: not readable as tab-separated text ('\t' expected after '\"'); "
@@ -164,7 +164,7 @@ def test_a_file_without_a_good_row_is_refused_all_the_same(folder, file):
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (b"", ":1: no column 'id' (tab-separated columns found: none)"),
+        (b"", ": empty; its first line names the columns"),
         (HEADER.encode(), ": no rows below the header"),
         (HEADER.encode() + b"a\t\xff\t1\n", ":2: not UTF-8 text (invalid start byte)"),
         (HEADER.encode() + b'a\t"A.\t1\nb\tB."\t1\n', ":2: a cell with tabs and line breaks; is a quote not closed?"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from model.data.corpus import Corpus
-from model.data.tasks import CS224N_SOURCES
+from model.data.tasks import CS224N, CS224N_SOURCES
 from model.data.tokens import Tokens
 from model.network.pretrained import Encoder
 from model.problem import Problem
@@ -214,10 +214,11 @@ def test_a_dry_run_prints_points_then_draws_and_never_loads_ray(tmp_path: Path) 
     space.write_text(GOOD + 'POINTS = {"first": {"depth": 1, "rate": 1e-4, "pooling": "mean", "common": 0}}\n')
     argv = ["--space", str(space), "--data", "demo", "--dry-run", "3", "--runs-dir", str(tmp_path / "runs")]
     argv += ["--pretrain-epochs", "1000", "--address", "auto", "--precision", "fp16"]  # nothing is trained
-    code = f"import sys; from search.run import main; code = main({argv!r}); print(code, 'ray' in sys.modules)"
+    here = "'ray' in sys.modules, 'torch' in sys.modules"
+    code = f"import sys; from search.run import main; code = main({argv!r}); print(code, {here})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
-    assert lines[-1] == "0 False"
+    assert lines[-1] == "0 False False"
     assert [line for line in lines if line[:1].isdigit()][:3] == [
         "1. point first",
         "2. drawn at random",
@@ -225,7 +226,7 @@ def test_a_dry_run_prints_points_then_draws_and_never_loads_ray(tmp_path: Path) 
     ]
     assert lines[:5] == [
         f"space    {space}, 1 point to try first",
-        "data     demo (sentiment 3000, paraphrase 3000, similarity 3000 training examples)",
+        f"data     demo ({'; '.join(f'{task.name} 3000 train, 600 dev, 600 test' for task in CS224N)})",
         "encoder  demo (4 layers, 96 wide), first pre-trained further, epochs: 1000",
         "note     of no effect without training: --address, --runs-dir, --precision",
         "Fields at their default are left out.",

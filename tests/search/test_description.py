@@ -122,7 +122,7 @@ def test_what_the_flags_left_open_is_told(inputs: Inputs) -> None:
     assert console.file.getvalue().splitlines()[:-1] == [  # type: ignore[attr-defined]
         "run      /runs/one",
         "space    spaces/full.py, 0 points to try first",
-        "data     demo (sentiment 60, paraphrase 60, similarity 60 training examples)",
+        "data     demo (sentiment 60 train, 24 dev; paraphrase 60 train, 24 dev; similarity 60 train, 24 dev)",
         "skipped  2 rows of sts-dev.csv, the first: sts-dev.csv:3: no label",
         "encoder  demo (2 layers, 16 wide)",
         "trials   3 of at most 2 epochs of 48 examples",

@@ -276,6 +276,55 @@ def test_a_search_holds_nothing_that_only_a_refit_reads(tasks_file: Path, tmp_pa
     assert again.corpus.examples == whole.corpus.examples
 
 
+def test_test_that_is_known_already_is_told(
+    capsys: pytest.CaptureFixture[str], tasks_file: Path, tmp_path: Path
+) -> None:
+    """What of it stands in train or dev, but nothing of its labels."""
+    keys = 'train = "rows.csv"\ndev = "dev.csv"\ntest = "test.csv"\n'
+    tasks_file.write_text(TASKS.replace('train = "rows.csv"\n', keys, 1))
+    (tmp_path / "dev.csv").write_text("text,verdict\na film,bad\nno film,bad\n")
+    (tmp_path / "test.csv").write_text("text,verdict\na film,bad\nno FILM,good\nthe bad film 1,good\n")
+    lines = [
+        "mood: 1 of 3 test rows stands in train (1 exact)",
+        "mood: 2 of 3 test rows stand in dev (1 exact, 1 up to case and space)",
+    ]
+    flags = ("--tasks", str(tasks_file), "--encoder", "demo", "--dry-run", "1")
+    assert main(list(flags)) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert [line for line in shown if line.startswith("in both")] == [f"in both  {line}" for line in lines]
+    refusal = "\n".join(["error: --strict: the same sentences stand in two splits", *lines])
+    assert said(capsys, *flags, "--strict") == f"{refusal}\n"
+
+
+def test_one_file_by_two_names_is_no_test(tasks_file: Path, tmp_path: Path) -> None:
+    other = f"../{tmp_path.name}/dev.csv"
+    keys = f'train = "rows.csv"\ndev = "dev.csv"\ntest = "{other}"\n'
+    tasks_file.write_text(TASKS.replace('train = "rows.csv"\n', keys, 1))
+    (tmp_path / "dev.csv").write_text(TEST_ROWS)
+    with refused(
+        f"{tmp_path}/{other}: as test of task 'mood' the same file as dev ({tmp_path}/dev.csv); give it another one"
+    ):
+        given(Flags(tasks=tasks_file, encoder="demo"))
+
+
+def test_a_dry_run_tells_what_is_cut(capsys: pytest.CaptureFixture[str], tasks_file: Path) -> None:
+    (tasks_file.parent / "rows.csv").write_text(
+        "text,other,verdict,kind\n"
+        + "".join(f"{'word ' * (70 if i < 30 else 1)}{i},a song,{'good' if i % 2 else 'bad'},near\n" for i in range(90))
+    )
+    encoders, flag = "(the most that the encoder takes)", "(--max-tokens)"
+    for flags, most, why in (
+        ((), 64, encoders),
+        (("--max-tokens", "64"), 64, encoders),
+        (("--max-tokens", "32"), 32, flag),
+    ):
+        assert main(["--tasks", str(tasks_file), "--encoder", "demo", "--dry-run", "1", *flags]) == 0
+        cut = [line for line in capsys.readouterr().out.splitlines() if line.startswith("cut")]
+        assert [line.split(":")[0] for line in cut] == ["cut      mood", "cut      kinds"]
+        assert f"are longer than {most} tokens, and are cut there" in cut[0]
+        assert cut[0].endswith(why)
+
+
 def said(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     with pytest.raises(SystemExit) as exit_:
         main(list(argv))
@@ -323,16 +372,22 @@ def test_a_dry_run_of_them(capsys: pytest.CaptureFixture[str], tasks_file: Path)
     folder = tasks_file.parent
     (folder / "dev.csv").write_text(f"{TEST_ROWS}a film,fine\nthe bad film 1,bad\n")
     flags = ("--tasks", str(tasks_file), "--encoder", "demo", "--skip-bad-rows", "--dry-run", "3")
-    trained = given(Flags(tasks=tasks_file, encoder="demo", skip_bad_rows=True)).problem.train_size
+    found = given(Flags(tasks=tasks_file, encoder="demo", skip_bad_rows=True))
+    assert found.test is not None
+    sizes = [
+        f"{task} {found.problem.train_size[task]} train, {dev} dev, {found.test.size[task]} test"
+        for task, dev in found.problem.dev_size.items()
+    ]
     assert main(list(flags)) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert shown[:9] == [
+    assert shown[:10] == [
         "space    spaces/full.py, 10 points to try first",
         "left out point cross-encoder: with these tasks the same as cross-and-bi-encoder",
         f"tasks    {tasks_file}: mood (binary, Matthews correlation), kinds (pairs, classes, macro F1)",
-        f"data     {folder} (mood {trained['mood']}, kinds {trained['kinds']} training examples)",
-        f"skipped  1 rows of dev.csv, the first: {folder}/dev.csv:3: verdict is 'fine'; allowed are 'bad', 'good'",
-        "in both  mood: 1 of 2 dev rows stand in train (1 exact), 1 with the same label",
+        f"data     {folder} ({'; '.join(sizes)})",
+        f"skipped  1 row of dev.csv, the first: {folder}/dev.csv:3: verdict is 'fine'; allowed are 'bad', 'good'",
+        "in both  mood: 1 of 2 dev rows stands in train (1 exact), 1 with the same label",
+        "labels   mood: 'bad', 'good' are each in one row of dev alone",
         "encoder  demo (4 layers, 96 wide)",
         "Fields at their default are left out.",
         "1. point sentence-bert",

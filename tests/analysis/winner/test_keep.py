@@ -15,10 +15,13 @@ from analysis.winner import ensemble
 from analysis.winner.keep import Candidates, Combination
 from analysis.winner.refit import trained_with_dev
 from analysis.winner.results import Estimate
+from model.data.corpus import Corpus, Example
 from model.data.tasks import CS224N
+from model.data.tokens import tokenize
 from model.training.evaluate import decide
 from search.job import Job
 from tests.analysis.winner.test_ensemble import EVERY_ROW, LABELS, model
+from tests.support import tiny_config, tiny_encoder
 
 Said = Mapping[str, np.ndarray]
 NOISE = {"a1": 3.0, "a2": 2.9, "b1": 2.8, "b2": 3.1}
@@ -166,3 +169,25 @@ def test_with_dev_each_member_counts_as_before(kind: Any) -> None:
         for task, of_task in found.members.items()
     }
     assert renamed == counts
+
+
+def test_what_any_member_cuts_is_not_read_to_its_end() -> None:
+    """Of pairs, what one of two reads as one sequence."""
+    texts, pairs = ["good " * 9, "good " * 8], [("good " * 5, "dog " * 3), ("good " * 5, "dog " * 2)]
+    rows: dict[str, list[tuple[str, ...]]] = {"sentiment": [(text,) for text in texts], "paraphrase": [*pairs]}
+    examples = {task: {"test": [Example("", sentences, 0.0) for sentences in rows[task]]} for task in rows}
+    tokens = tokenize(Corpus("made up", CS224N[:2], examples), tiny_encoder(), 10)  # type: ignore[arg-type]
+    records = {
+        name: SimpleNamespace(config=tiny_config(paraphrase={"pair_encoding": encoding}).to_dict())
+        for name, encoding in (("a1", "bi"), ("b1", "cross"))
+    }
+    both = {"a1": 1, "b1": 1}
+    for counts, expected in ((both, [10, None]), ({"a1": 1}, [None, None])):
+        members = {"sentiment": {"a1": 1}, "paraphrase": counts}
+        kept = Combination(
+            "ensemble",
+            members,
+            cast(Any, {name: records[name] for name in counts}),
+            cast(Any, SimpleNamespace(tokens=tokens)),
+        )
+        assert kept.read("test") == {"sentiment": [10, None], "paraphrase": expected}

@@ -61,6 +61,7 @@ CARD = ModelCard(
     train_size={"sentiment": 8544, "paraphrase": 141498, "similarity": 6040},
     test_size={"sentiment": 2210, "paraphrase": 20215, "similarity": 863},
     precision="bf16",
+    max_tokens=128,
 )
 
 
@@ -90,6 +91,26 @@ def test_the_hub_reads_its_head(model: Path) -> None:
         ("paraphrase", "accuracy", 0.88),
         ("similarity", "pearsonr", 0.87),
     }
+
+
+def test_macro_f1_is_not_taken_for_that_of_one_class(model: Path) -> None:
+    tasks = (dataclasses.replace(CS224N[0], metric="macro_f1"), *CS224N[1:])
+    write_model_card(model, dataclasses.replace(CARD, tasks=tasks))
+    head = HubCard.load(model / "README.md").data
+    assert isinstance(head, ModelCardData)
+    assert head.eval_results is not None
+    told = {one.task_name: (one.metric_type, one.metric_name, one.metric_args) for one in head.eval_results}
+    assert told["sentiment"] == ("f1", "macro F1", {"average": "macro"})
+    assert told["similarity"] == ("pearsonr", "Pearson's r", None)
+
+
+def test_each_member_pools_in_its_own_way(model: Path) -> None:
+    mean = tiny_config(encoder={"pooling": "mean"})
+    card = dataclasses.replace(CARD, kind="ensemble", configs={"t001": tiny_config(), "t002": mean, "t003": mean})
+    assert (
+        "a sentence's vector is in t001 the state of its [CLS] through the pooler (`pooler_output`), in t002 and "
+        "t003 the mean of all its tokens' states" in written(model, card)
+    )
 
 
 def test_scores_stand_beside_their_intervals(model: Path) -> None:
@@ -130,6 +151,10 @@ def test_what_a_person_needs_to_know(model: Path) -> None:
         "FILE a comma- or tab-separated table, or JSON lines (.jsonl), with the columns that the task reads",
         'encoder = AutoModel.from_pretrained("MODEL/encoder")',
         "head_learning_rate 0.01",
+        "Found by the Python package minbert-search, which searches for",
+        'model = load("MODEL")\nmodel.predict([("A text.", "Its other text."), ...], task="similarity")',
+        "a sentence's vector is the state of its [CLS] through the pooler",
+        "128 tokens",
         "computed in bf16",
     ):
         assert line in text

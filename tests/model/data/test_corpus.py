@@ -177,9 +177,13 @@ QUOTES = "; a cell that begins with a quote ends with one, and has quotes double
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (b"", ":1: no column 'id' (tab-separated columns found: none)"),
+        (b"", ": empty; its first line names the columns"),
         (b"\tid\tsentence\r\n", ":1: no column 'sentiment' (tab-separated columns found: 'id', 'sentence')"),
-        (b"id,sentence\n", ":1: no column 'id' (tab-separated columns found: 'id,sentence')"),
+        (
+            b"id,sentence\n",
+            ":1: no column 'id' (tab-separated columns found: 'id,sentence'); columns are to be tab-separated, in csv "
+            "comma-separated",
+        ),
         (HEADER, ": no rows below the header"),
         (HEADER + b"0\ta\tGood.\t4\r\n1\tb\tBad.\t\r\n", f":3: nothing in column 'sentiment'{HINT}"),
         (HEADER + b"0\ta\tGood.\t4\r\n1\tb\tBad.\r\n", f":3: 3 fields in a row of 4 columns{HINT}"),

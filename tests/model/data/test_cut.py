@@ -33,7 +33,7 @@ def corpus_of(lengths: list[int]) -> Corpus:
 def test_it_is_said_once_for_each_task() -> None:
     encoder = tiny_encoder()
     assert describe_cut(tokenize(corpus_of([1, 4, 5]), encoder)) == [
-        "paraphrase: 1 of 3 examples (33.3%) are longer than 48 tokens when read as one sequence, and are cut then"
+        "paraphrase: 1 of 3 examples (33.3%) is longer than 48 tokens when read as one sequence, and is cut then"
     ]
     assert describe_cut(tokenize(corpus_of([1, 4, 5]), encoder, 16)) == [
         "sentiment: 2 of 3 examples (66.7%) are longer than 16 tokens, and are cut there",

@@ -172,10 +172,20 @@ BROKEN_TABLES = {
     ),
     "tabs": (
         "a\tb\tgold\nOne.\tTwo.\tyes\n",
-        ":1: no column 'a' (comma-separated columns found: 'a\\tb\\tgold')",
+        ":1: no column 'a' (comma-separated columns found: 'a\\tb\\tgold'); columns are to be comma-separated, in tsv "
+        "tab-separated",
     ),
+    "semicolons": (
+        "a;b;gold\nOne.;Two.;yes\n",
+        ":1: no column 'a' (comma-separated columns found: 'a;b;gold'); columns are to be comma-separated, in tsv "
+        "tab-separated",
+    ),
+    "empty": ("", ": empty; its first line names the columns"),
     "a column twice": ("a,b,a,gold\n1,2,3,yes\n", ":1: the column 'a' stands there twice"),
-    "a comma too many": ("a,b,gold\nOne, two.,Three.,yes\n", f":2: 4 fields in a row of 3 columns{HINT}"),
+    "a comma too many": (
+        "a,b,gold\nOne, two.,Three.,yes\n",
+        f":2: 4 fields in a row of 3 columns; a cell with a comma needs quotes{HINT}",
+    ),
     "another label": ("a,b,gold\nOne.,Two.,3\n", f":2: gold is '3'; allowed are 'yes', 'maybe', 'no'{HINT}"),
     "an open quote": (
         'a,b,gold\n"One.,Two.,yes\n',
@@ -191,6 +201,26 @@ def test_a_broken_table(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "train.csv").write_text(text)
     with refused(f"{tmp_path / 'train.csv'}{message}"):
         read_corpus(str(tmp_path), ("train",), sources=[source()])
+
+
+@pytest.mark.parametrize("begins", [b"PK\x03\x04\x14\x00\xff", b"\xd0\xcf\x11\xe0\xa1"])
+def test_a_spreadsheet_that_was_renamed(tmp_path: Path, begins: bytes) -> None:
+    (tmp_path / "train.csv").write_bytes(begins)
+    said = "a spreadsheet or an archive; allowed is text in UTF-8: csv, tsv or jsonl"
+    with refused(f"{tmp_path / 'train.csv'}: {said}"):
+        read_corpus(str(tmp_path), ("train",), sources=[source()])
+
+
+@pytest.mark.parametrize("label", [{"label_kind": "binary"}, {"label_kind": "classes", "classes": 2}])
+def test_names_of_labels_that_the_table_does_not_have(tmp_path: Path, label: dict[str, object]) -> None:
+    (tmp_path / "train.csv").write_text("a,gold\nOne.,yes\n")
+    values = {"name": "t", "sentences": ["a"], "label": "gold", "metric": "accuracy", "train": "train.csv"} | label
+    allowed = "0 or 1" if label["label_kind"] == "binary" else "a whole number from 0 to 1"
+    with refused(
+        f"{tmp_path / 'train.csv'}:2: gold is 'yes'; allowed is {allowed}; names of labels are given in the task's "
+        f"table as labels = [...]{HINT}"
+    ):
+        read_corpus(str(tmp_path), ("train",), sources=[source_of(values)])
 
 
 def test_an_id_for_the_second_time(tmp_path: Path) -> None:

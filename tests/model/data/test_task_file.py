@@ -108,6 +108,14 @@ RANGE = "allowed are two numbers from -1000000 to 1000000, the lowest label and 
 BROKEN = {
     "nothing": ("", ": no task in it; each is a table that begins with [[task]]"),
     "no TOML": (TABLE + "dev_share = = 1\n", ":13: not TOML (Invalid value)"),
+    "text without quotes": (
+        changed('metric = "macro_f1"', "metric = macro_f1"),
+        ':10: not TOML (Invalid value); a text stands in quotes, such as "macro_f1"',
+    ),
+    "labels without quotes": (
+        changed('labels = ["yes", "maybe", "no"]', "labels = [yes, no]"),
+        ':9: not TOML (Invalid value); a text stands in quotes, such as "yes"',
+    ),
     "an open quote": (TABLE + 'test = """a\n', ":13: not TOML (Unterminated string)"),
     "twice": (TABLE + 'label = "x"\n', ":13: not TOML (Cannot overwrite a value)"),
     "another table": (
@@ -145,7 +153,7 @@ BROKEN = {
     ),
     "sentences that are no list": (
         REVIEWS.replace('["text"]', '"text"'),
-        ":3: sentences is 'text'; allowed is a list of texts",
+        ":3: sentences is 'text'; allowed is a list of texts, such as [\"text\"]",
     ),
     "a label that is a sentence": (
         changed('label = "gold"', 'label = "premise"'),

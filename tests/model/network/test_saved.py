@@ -1,6 +1,7 @@
 """A trained model as a folder, and an ensemble of them."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -307,3 +308,15 @@ def test_what_is_no_ensemble(tmp_path, values, message):
     (tmp_path / "ensemble.json").write_text(json.dumps(values))
     with refused(f"{tmp_path / 'ensemble.json'}{message}"):
         read_ensemble(tmp_path)
+
+
+def test_who_may_read_one_file_may_read_all(tmp_path, encoder):
+    """As the umask says: a colleague, of a folder that is shared."""
+    before = os.umask(0o027)
+    try:
+        write_model(tmp_path, MultitaskBert(tiny_config(), CS224N, encoder), encoder, "fp32")
+    finally:
+        os.umask(before)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {path.name for path in files} >= {"heads.safetensors", "model.safetensors"}
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o640}
