@@ -281,7 +281,7 @@ def make_run(
                 ledger.append(dataclasses.replace(made, trial=name))
             if record.state == "paused":
                 ledger.append(Decision(trial=name, epoch=record.epoch, action="pause", rung=None, cutoff=None))
-            elif record.state != "running":
+            elif record.state not in ("running", "unfinished"):
                 ledger.append(End(trial=name, state=record.state))
     return run
 
@@ -333,7 +333,7 @@ def test_scores_of_the_paper_and_of_the_run_stand_one_above_the_other(run: RunFo
         ["this run: t001, epoch 1 of 2", "0.500", "0.600", "0.400", "0.600"],
     ]
     assert rows[at["naeem-final"] + 1] == ["", "this run: t003, diverged", "-", "-", "-", "-"]
-    assert rows[at["jetty-final"] + 1] == ["", "this run: t006, running", "-", "-", "-", "-"]
+    assert rows[at["jetty-final"] + 1] == ["", "this run: t006, unfinished", "-", "-", "-", "-"]
     assert rows[at["grudzinski-free-edges"] + 1] == ["", "not in this run", "-", "-", "-", "-"]
 
 
@@ -357,7 +357,7 @@ def test_findings_have_their_verdicts(run: RunFolder) -> None:
         [
             "both sentences as one sequence raise overall further",
             "0.712 to 0.754",
-            "t005 stopped, t006 running",
+            "t005 stopped, t006 unfinished",
             "not ended",
         ],
         [

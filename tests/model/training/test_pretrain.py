@@ -6,8 +6,8 @@ import io
 import re
 
 import pytest
-from rich.console import Console
 
+from model.console import Console
 from model.network.pretrained import read_encoder
 from model.training.pretrain import further_pretrained, main, save_encoder
 from tests.support import tiny_encoder, write_corpus
