@@ -67,7 +67,15 @@ def test_git_ignores_what_the_commands_write() -> None:
     flags = ("--optuna", "--csv", "--curves", "--picture", "--tasks")
     found = [arguments for page in PAGES.values() for _, arguments in commands(page)]
     files = {value for one in found for flag, value in pairwise(one) if flag in flags and "." in value}
-    assert files == {"study.db", "trials.csv", "mine.npz", "searches.svg", "scale.svg", "my_tasks.toml"}
+    assert files == {
+        "study.db",
+        "trials.csv",
+        "mine.npz",
+        "searches.svg",
+        "scale.svg",
+        "driver-cost.svg",
+        "my_tasks.toml",
+    }
     assert [file for file in files if not any(fnmatch(file, pattern) for pattern in ignored)] == []
 
 
