@@ -38,12 +38,12 @@ class Budget:
             raise UserError(f"--budget {text}: nothing can be done in that; {_ALLOWED}")
         return budget
 
-    def doubled(self) -> str:
-        """Twice as much, as --budget takes it. Only where there is one."""
+    def once_more(self, seconds: float, epochs: int) -> str:
+        """As much again beyond what a run took so far, as --budget takes it. Only where there is one."""
         if self.epochs is not None:
-            return f"{2 * self.epochs}epochs"
+            return f"{self.epochs + epochs}epochs"
         assert self.seconds is not None, "there is a budget"
-        minutes, seconds = divmod(math.ceil(2 * self.seconds), 60)
+        minutes, seconds = divmod(math.ceil(self.seconds + seconds), 60)
         hours, minutes = divmod(minutes, 60)
         return "".join(f"{count}{unit}" for count, unit in ((hours, "h"), (minutes, "m"), (seconds, "s")) if count)
 

@@ -24,7 +24,18 @@ from search.judge import Judge
 from search.leaderboard import front_table, leaderboard_table
 from search.ledger import Ledger
 from search.progress import Progress, progress
-from search.records import Decision, End, Session, SessionEnd, TrialRecord, count_states, leaderboard, put_down, winner
+from search.records import (
+    Decision,
+    End,
+    History,
+    Session,
+    SessionEnd,
+    TrialRecord,
+    count_states,
+    leaderboard,
+    put_down,
+    winner,
+)
 from search.resources import Shares
 from search.run_folder import RunFolder, RunInfo, next_command, resume_command, watch_command
 from search.strategy import Strategy, most_paused, strategy_of
@@ -70,7 +81,7 @@ def conduct(
         try:
             cause = carry_on(run, info, ledger, strategy, tokens, encoder, shares, console)
         finally:
-            show_end(run, list(ledger.records.values()), info, console, used_up=cause == "budget")
+            show_end(run, ledger.history, info, console, used_up=cause == "budget")
         return INTERRUPTED if cause == "interrupted" else exit_code(list(ledger.records.values()))
 
 
@@ -181,12 +192,10 @@ def exit_code(records: list[TrialRecord]) -> int:
     return 1
 
 
-def show_end(
-    run: RunFolder, records: list[TrialRecord], info: RunInfo, console: Console, *, used_up: bool = False
-) -> None:
+def show_end(run: RunFolder, history: History, info: RunInfo, console: Console, *, used_up: bool = False) -> None:
     """The leaderboard, with several objectives the Pareto front, how the trials ended, and what to type next; `used_up`
     says whether the budget is."""
-    records = put_down(records)
+    records = put_down(history.trials.values())
     if any(record.best for record in records):
         console.print(leaderboard_table(leaderboard(records), info.tasks, width=console.width))
         if len(info.objectives) > 1:
@@ -198,8 +207,9 @@ def show_end(
     if wanted or not all(record.has_ended for record in records):
         more = ""
         if used_up:
-            lines.append("A larger budget goes on, such as twice as much:")
-            more = f" --budget {Budget.parse(info.budget).doubled()}"
+            lines.append("A larger budget goes on, such as this:")
+            larger = Budget.parse(info.budget).once_more(history.seconds_spent(), history.epochs_spent())
+            more = f" --budget {larger}"
         lines.append(f"Go on: {resume_command(run)}{more}")
     if winner(records):
         lines.append(f"Next:  {next_command(run)}")

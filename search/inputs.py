@@ -71,7 +71,8 @@ def given(flags: Flags) -> Inputs:
     leaks, test = contamination(corpus, "dev"), _of_test(checked)
     shared = [*describe(leaks, "dev"), *test.known]
     if flags.strict and shared:
-        raise UserError("\n".join(["--strict: the same sentences stand in two splits", *shared]))
+        out = "take these rows out of one of the two, or leave out --strict"
+        raise UserError("\n".join(["--strict: the same sentences stand in two splits", *shared, out]))
     encoder_name = flags.encoder or ("demo" if corpus.name == "demo" else "bert-base-uncased")
     with another_can_be_named():
         shape = read_config(encoder_name)[1]

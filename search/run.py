@@ -69,7 +69,9 @@ def start(flags: Flags, console: Console, begun: float) -> int:
         from model.network.tokenizer import tokenizer_of
 
         announce_inputs(flags, inputs, console)
-        tokens = tokenized(inputs.corpus, tokenizer_of(inputs.encoder_name), inputs.max_tokens)
+        with another_can_be_named():
+            tokenizer = tokenizer_of(inputs.encoder_name)
+        tokens = tokenized(inputs.corpus, tokenizer, inputs.max_tokens)
         tell_cut(tokens, read_config(inputs.encoder_name)[1].max_positions, console)
         if unused := without_effect(flags):
             text = f"note     of no effect without training: {', '.join(unused)}"

@@ -180,8 +180,9 @@ class RunFolder:
     def trials(self) -> list[TrialRecord]:
         """Every trial's record as of now, in the order of the leaderboard; none runs where nobody writes to the run.
         Raises UserError for a damaged ledger."""
+        written_to = is_locked(self.lock)  # asked first: who lets go of it has written how its trials ended
         records = self.history().trials.values()
-        return leaderboard(records if is_locked(self.lock) else put_down(records))
+        return leaderboard(records if written_to else put_down(records))
 
     def history(self) -> History:
         """All that the ledger says as of now. Raises UserError where it is damaged."""
@@ -192,16 +193,18 @@ class RunFolder:
 
     def standing(self) -> Standing:
         """How far the run has come, and whether it goes on."""
+        written_to = is_locked(self.lock)
         info, history = self.info(), self.history()
         records = list(history.trials.values())
-        ended, asked = sum(record.has_ended for record in records), info.trials or len(records)
-        if ended >= asked > 0:
+        ended = sum(record.has_ended for record in records)
+        if info.trials is not None and ended >= info.trials:
             return Standing("done", f"all {ended} trials ended")
-        of_all = f"{ended} of {asked}" if info.trials is not None else f"{ended}"
-        if is_locked(self.lock):
+        of_all = f"{ended} of {info.trials}" if info.trials is not None else f"{ended}"
+        if written_to:
             return Standing("running", f"running, {of_all} trials ended")
         if Budget.parse(info.budget).used_up(history.seconds_spent(), history.epochs_spent()):
-            return Standing("spent", f"budget of {info.budget} used up, {count_states(put_down(records))}")
+            trials = count_states(put_down(records)) or "no trial begun"
+            return Standing("spent", f"budget of {info.budget} used up, {trials}")
         return Standing("unfinished", f"unfinished, {of_all} trials ended")
 
     def trial(self, name: str) -> Path:

@@ -175,7 +175,7 @@ def _training(card: ModelCard) -> str:
 def _use(card: ModelCard, encoders: Sequence[Path]) -> str:
     task = card.tasks[-1]
     adapted = any(config.encoder.adapter is not None for config in card.configs.values())
-    texts = '("A text.", "Its other text."), ...' if task.is_pair else '"A text.", "Another text.", ...'
+    texts = '("A text.", "Its other text.")' if task.is_pair else '"A text.", "Another text."'
     return (
         "With the package minbert-search installed:\n\n"
         f"```\npython -m analysis.predict MODEL FILE --task {task.name}\n```\n\n"

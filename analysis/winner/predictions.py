@@ -75,7 +75,7 @@ def _files(task: Task, corpus: Corpus) -> Iterator[tuple[str, Split]]:
 
 
 def _write_table(path: Path, task: Task, examples: Sequence[Example], said: np.ndarray, *, labelled: bool) -> None:
-    labels = in_words(task, np.array([example.label for example in examples], np.float32)) if labelled else ()
+    labels = [_as_read(task, example.label) for example in examples] if labelled else ()
     predicted, probabilities = in_words(task, decide(task, said)), probability_columns(task)
     numbers = (said if said.ndim == 2 else said[:, None])[:, : len(probabilities)]
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -84,6 +84,12 @@ def _write_table(path: Path, task: Task, examples: Sequence[Example], said: np.n
         writer.writerow(["id", *task.sentence_columns, *label, "predicted", *probabilities])
         for row, example in enumerate(examples):
             writer.writerow([example.id, *example.sentences, *labels[row : row + 1], predicted[row], *numbers[row]])
+
+
+def _as_read(task: Task, label: float | None) -> str:
+    """A label as its file has it, but for how a number is written."""
+    assert label is not None, "the split has labels"
+    return task.classes[int(label)] if task.classes else f"{label:.15g}"
 
 
 def _write_as_the_course(folder: Path, task: Task, name: str, examples: Sequence[Example], values: np.ndarray) -> None:

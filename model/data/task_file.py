@@ -14,6 +14,7 @@ from model.data.tables import TaskError
 from model.data.tasks import Source, check_names, source_of
 from model.errors import UserError
 
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _BARE_WORD = re.compile(r"[=,\[]\s*([^\W\d][\w./-]*)")
 """Where a text would be, but for its quotes."""
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
@@ -51,7 +52,7 @@ def _parsed(path: Path, text: str) -> dict[str, Any]:
         lines = text.splitlines()
         line = int(found[1]) if found and found[1] else len(lines)
         what = _PLACE.sub("", message)
-        bare = what == "Invalid value" and _BARE_WORD.search(lines[line - 1])
+        bare = what == "Invalid value" and _BARE_WORD.search(_QUOTED.sub("", lines[line - 1]))
         hint = f"; a text stands in quotes, such as {json.dumps(bare[1], ensure_ascii=False)}" if bare else ""
         raise UserError(f"{path}:{line}: not TOML ({what}){hint}") from None
     except ValueError as error:  # a whole number of thousands of digits

@@ -170,6 +170,8 @@ class Source:
 
 
 _TASK_KEYS = ("name", "sentences", "label", "label_kind", "classes", "labels", "range", "metric")
+_OURS = ("id", "predicted")
+"""Columns that files of predictions have beside the task's."""
 _SOURCE_KEYS = (*get_args(Split), "optional", "format", "id", "dev_share", "test_share")
 
 
@@ -204,6 +206,11 @@ def source_of(values: Mapping[str, Any]) -> Source:
         raise TaskError("test_share", f"{what}; allowed are shares that make less than 1 together")
     _check_formats(source)
     _check_files(source)
+    for key, columns in (("sentences", task.sentence_columns), ("label", (task.label_column,))):
+        for column in columns:
+            if column in _OURS and column != source.id_column:
+                allowed = "allowed is any column but id and predicted, which files of predictions have of their own"
+                raise TaskError(key, f"{key} names {column!r}; {allowed}")
     if source.id_column is not None and source.id_column in (*task.sentence_columns, task.label_column):
         raise TaskError("id", f"id is {source.id_column!r}, which is another column of the task")
     return source

@@ -132,8 +132,8 @@ def scores(
 
 
 def clean_scores(tokens: Tokens, split: Split, predicted: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Each task's own metric on the examples of `split` that do not stand in train, by task name. `predicted` is of all
-    of them. A task of which every example stands in train is left out."""
+    """Each task's own metric on the examples of `split` that do not stand in train nor, of test, in dev, by task name.
+    `predicted` is of all of them. A task of which every example does is left out."""
     found = {}
     for task in tokens.tasks:
         examples = tokens.splits[task.name][split]

@@ -354,13 +354,13 @@ def test_both_commands_find_the_folder_of_the_runs(tmp_path: Path) -> None:
 def test_long_texts_are_folded_and_what_was_not_read_is_told(tmp_path: Path) -> None:
     run = stage(tmp_path, 14, config=tiny_config())
     results = stage_refit(run)
-    long = {"sentences": ["a" * 400 + "the rest"], "read": 512}
+    long = {"sentences": ["a" * 398 + "<b>the rest</b>"], "read": 512}  # markup on both sides of the cut
     first, *others = results.mistakes
     mistakes = [first.__class__(**vars(first) | long), *others]
     write_results(run.path / "refit", results.__class__(**{**vars(results), "mistakes": mistakes}))
     shown = page_of(run).sections["errors"]
-    assert f"{'a' * 400}…" in shown
-    assert "…the rest" in shown
+    assert f"{'a' * 398}<b…" in shown
+    assert "…>the rest</b>" in shown
     assert shown.count("; read up to 512 tokens, and cut there") == 1
 
 

@@ -40,12 +40,18 @@ def test_nothing_is_no_budget(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "doubled"),
-    [("2h", "4h"), ("1h30m", "3h"), ("45m", "1h30m"), ("0.1s", "1s"), ("31s", "1m2s"), ("3epochs", "6epochs")],
+    ("text", "seconds", "epochs", "more"),
+    [
+        ("2h", 7200.0, 9, "4h"),
+        ("1h30m", 5401.5, 9, "3h2s"),
+        ("30m", 6000.0, 0, "2h10m"),  # further pre-training takes of it, too
+        ("0.1s", 0.2, 0, "1s"),
+        ("3epochs", 1e9, 4, "7epochs"),
+    ],
 )
-def test_twice_as_much(text: str, doubled: str) -> None:
-    assert Budget.parse(text).doubled() == doubled
-    assert not Budget.parse(doubled).used_up(Budget.parse(text).seconds or 0, Budget.parse(text).epochs or 0)
+def test_as_much_again(text: str, seconds: float, epochs: int, more: str) -> None:
+    assert Budget.parse(text).once_more(seconds, epochs) == more
+    assert not Budget.parse(more).used_up(seconds, epochs)
 
 
 def test_used_up() -> None:

@@ -53,7 +53,7 @@ def test_no_trial_can_win(capsys: pytest.CaptureFixture[str], ledger: Ledger) ->
 
 def shown(run: RunFolder, ledger: Ledger, trials: int | None) -> list[str]:
     console = Console(file=io.StringIO(), width=120)
-    show_end(run, list(ledger.records.values()), dataclasses.replace(ASKED, trials=trials), console)
+    show_end(run, ledger.history, dataclasses.replace(ASKED, trials=trials), console)
     return [line for line in console.file.getvalue().splitlines() if line[:5] in ("Ended", "Go on", "Next:", "Watch")]  # type: ignore[attr-defined]
 
 
@@ -83,8 +83,8 @@ def test_the_end_of_a_budget_says_that_a_larger_one_goes_on(
         ledger.append(suggested(name))
         ledger.append(End(trial=name, state="stopped"))
     text = io.StringIO()
-    show_end(run, list(ledger.records.values()), info, Console(file=text, width=120), used_up=True)
-    goes_on_with = f"A larger budget goes on, such as twice as much:\nGo on: {resume_command(run)} --budget 4h\n"
+    show_end(run, ledger.history, info, Console(file=text, width=120), used_up=True)
+    goes_on_with = f"A larger budget goes on, such as this:\nGo on: {resume_command(run)} --budget 2h\n"
     assert text.getvalue() == "Ended: budget of 2h used up; 2 stopped\n" + (goes_on_with if goes_on else "")
 
 
@@ -95,7 +95,7 @@ def test_with_several_objectives_the_end_shows_the_front(tmp_path: Path, ledger:
         ledger.append(End(trial=name, state="completed"))
     for objectives, there in ((["overall"], False), (["overall", "seconds"], True)):
         console, info = Console(file=io.StringIO(), width=120), dataclasses.replace(ASKED, objectives=objectives)
-        show_end(RunFolder(tmp_path / "one"), list(ledger.records.values()), info, console)
+        show_end(RunFolder(tmp_path / "one"), ledger.history, info, console)
         leaderboard, *after = console.file.getvalue().split("Pareto front of overall, seconds")  # type: ignore[attr-defined]
         assert all(name in leaderboard for name in ("t001", "t002", "t003"))
         assert bool(after) == there
@@ -117,7 +117,7 @@ def test_no_trial_runs_at_the_end(tmp_path: Path, ledger: Ledger) -> None:
     ledger.append(suggested())
     ledger.append(report())
     console = Console(file=io.StringIO(), width=120)
-    show_end(RunFolder(tmp_path / "one"), list(ledger.records.values()), ASKED, console)
+    show_end(RunFolder(tmp_path / "one"), ledger.history, ASKED, console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "│ unfinished │" in text
     assert "running" not in text

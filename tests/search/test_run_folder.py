@@ -102,13 +102,15 @@ def test_how_far_a_run_with_a_budget_alone_has_come(tmp_path: Path) -> None:
         ledger.append(suggested("t001"))
         ledger.append(report("t001"))
         assert run.standing() == Standing("unfinished", "unfinished, 0 trials ended")
+        with locked(run.lock, "it"):
+            assert run.standing() == Standing("running", "running, 0 trials ended")
         ledger.append(suggested("t002"))
         ledger.append(report("t002"))
         ledger.append(Decision(trial="t001", epoch=1, action="pause", rung=1, cutoff=None))
         assert run.standing() == Standing("spent", "budget of 2epochs used up, 1 paused, 1 unfinished")
         ledger.append(End(trial="t001", state="stopped"))
         ledger.append(End(trial="t002", state="completed"))
-        assert run.standing() == Standing("done", "all 2 trials ended")
+        assert run.standing() == Standing("spent", "budget of 2epochs used up, 1 stopped, 1 completed")
 
 
 def test_a_damaged_ledger_is_refused_with_what_helps(tmp_path: Path) -> None:

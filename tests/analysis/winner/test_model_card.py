@@ -152,7 +152,7 @@ def test_what_a_person_needs_to_know(model: Path) -> None:
         'encoder = AutoModel.from_pretrained("MODEL/encoder")',
         "head_learning_rate 0.01",
         "Found by the Python package minbert-search, which searches for",
-        'model = load("MODEL")\nmodel.predict([("A text.", "Its other text."), ...], task="similarity")',
+        'model = load("MODEL")\nmodel.predict([("A text.", "Its other text.")], task="similarity")',
         "a sentence's vector is the state of its [CLS] through the pooler",
         "128 tokens",
         "computed in bf16",

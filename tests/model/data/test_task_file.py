@@ -116,6 +116,15 @@ BROKEN = {
         changed('labels = ["yes", "maybe", "no"]', "labels = [yes, no]"),
         ':9: not TOML (Invalid value); a text stands in quotes, such as "yes"',
     ),
+    "a bare word behind one with a comma": (
+        changed('labels = ["yes", "maybe", "no"]', 'labels = ["a, b", no]'),
+        ':9: not TOML (Invalid value); a text stands in quotes, such as "no"',
+    ),
+    "a column that predictions have": (
+        changed('label = "gold"', 'label = "predicted"'),
+        ":7: label names 'predicted'; allowed is any column but id and predicted, which files of predictions have of "
+        "their own",
+    ),
     "an open quote": (TABLE + 'test = """a\n', ":13: not TOML (Unterminated string)"),
     "twice": (TABLE + 'label = "x"\n', ":13: not TOML (Cannot overwrite a value)"),
     "another table": (
