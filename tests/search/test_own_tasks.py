@@ -292,7 +292,8 @@ def test_test_that_is_known_already_is_told(
     assert main(list(flags)) == 0
     shown = capsys.readouterr().out.splitlines()
     assert [line for line in shown if line.startswith("in both")] == [f"in both  {line}" for line in lines]
-    refusal = "\n".join(["error: --strict: the same sentences stand in two splits", *lines])
+    out = "take these rows out of one of the two, or leave out --strict"
+    refusal = "\n".join(["error: --strict: the same sentences stand in two splits", *lines, out])
     assert said(capsys, *flags, "--strict") == f"{refusal}\n"
 
 
