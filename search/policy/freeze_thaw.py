@@ -225,7 +225,8 @@ class FreezeThaw:
 
     def _catch_up(self) -> None:
         """Takes up what the history has that is new."""
-        for record in islice(self._history.trials.values(), len(self._drawn), None):
+        new = len(self._history.trials) - len(self._drawn)
+        for record in reversed([*islice(reversed(self._history.trials.values()), new)]):  # without a walk over all
             self._drawn[record.name] = drawn = Drawn.of(record)
             self._sources.add(record.source)
             self._tried.add(_key(drawn))
