@@ -49,6 +49,10 @@ class Estimate:
     low: float
     high: float
 
+    def is_above(self, other: float) -> bool:
+        """Whether it is shown to be: the whole interval lies there."""
+        return self.low > other
+
 
 @dataclass(frozen=True, kw_only=True)
 class Retrained:
@@ -127,7 +131,7 @@ class Selection:
     @property
     def above_the_search(self) -> str | None:
         """That `corrected` is above what the search saw of the chosen trial, and why, in words; None where it isn't."""
-        one = next(finalist for finalist in self.finalists if finalist.trial == self.chosen)
+        one = self.winner
         searched = _as_printed(one.searched)
         if one.mean is None or _as_printed(self.corrected.value) <= searched:
             return None
@@ -172,7 +176,7 @@ def at_chance(test: OnTest, chance: Figures) -> str | None:
     told = [
         f"{name} ({one.low:.4f} to {one.high:.4f}, chance {by_chance:.4f})"
         for name, one, by_chance in scores
-        if one.low <= by_chance
+        if not one.is_above(by_chance)
     ]
     return f"Not shown to be better than chance on test: {', '.join(told)}." if told else None
 
@@ -330,7 +334,7 @@ class Results:
     @property
     def overall_at_chance(self) -> bool:
         """Whether its overall is one of them."""
-        return self.final.overall.low <= self.chance.overall
+        return not self.final.overall.is_above(self.chance.overall)
 
 
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(Results)

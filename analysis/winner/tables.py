@@ -126,7 +126,7 @@ def _models(results: Results, tasks: Sequence[str]) -> Table:
         label = _called(one) + (", kept" if one.kept and kept else "")
         add(label, one.dev, one.test, bold=one.kept and kept)
     if results.with_dev is not None:
-        label = _called(next(one for one in results.candidates if one.kept))
+        label = _called(results.kept)
         add(f"{label}, trained on dev too, kept", None, results.with_dev.test, bold=True)
     for peer in results.peers:
         add(peer.point, peer.dev, peer.test, in_paper(peer.point) if papers else None)

@@ -80,9 +80,9 @@ def honest(figures: Sequence[Row], peers: Sequence[Row], chance: float, cut_shor
     mine = figures[-1].estimate
     assert mine is not None
     told = f"On test the winner reaches {mine.value:.4f}, 95% interval {mine.low:.4f} to {mine.high:.4f}"
-    told += ": not shown to be better than chance." if mine.low <= chance else "."
+    told += "." if mine.is_above(chance) else ": not shown to be better than chance."
     if peers:
-        below = sum(row.estimate is not None and row.estimate.high < mine.low for row in peers)
+        below = sum(row.estimate is not None and mine.is_above(row.estimate.high) for row in peers)
         told += f" All of it lies above the intervals of {below} of the space's {plural(len(peers), 'point')}."
     return drawn_twice(
         "honest",
