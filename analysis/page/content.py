@@ -37,7 +37,7 @@ SECTIONS = (
     ("leaderboard", "Leaderboard"),
     ("curves", "Curves"),
     ("parameters", "Parameters"),
-    ("ablation", "Why it won"),
+    ("ablation", "Changes"),
     ("cost", "Cost"),
     ("errors", "Errors"),
     ("drift", "Drift"),

@@ -265,6 +265,8 @@ class AblationPath:
 
     point: str
     steps: list[Step]
+    whole: Estimate | None = None
+    """How much the winner's overall on dev is above the point's; None where they are one configuration."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -330,6 +332,18 @@ class Results:
     def at_chance(self) -> str | None:
         """Which of its scores are not shown to be better than chance, in words."""
         return at_chance(self.final, self.chance)
+
+    @property
+    def behind(self) -> str | None:
+        """Which of the space's points, but for the chosen configuration itself, have a higher overall on test, in words;
+        None where none has."""
+        own = {seed.name for seed in self.selection.winner.seeds}
+        ahead = [
+            f"{peer.point} ({peer.test.overall.value:.4f})"
+            for peer in sorted(self.peers, key=lambda peer: -peer.test.overall.value)
+            if peer.name not in own and _as_printed(peer.test.overall.value) > _as_printed(self.final.overall.value)
+        ]
+        return f"behind {'the point' if len(ahead) == 1 else 'the points'} {', '.join(ahead)}" if ahead else None
 
     @property
     def overall_at_chance(self) -> bool:

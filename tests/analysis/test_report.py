@@ -176,6 +176,19 @@ def test_the_figures_are_those_of_the_refit(whole: RunFolder, html: str) -> None
     assert "--refit" not in page.sections["figures"]
 
 
+def test_a_kept_model_that_a_point_is_ahead_of_does_not_win(tmp_path: Path) -> None:
+    run = stage(tmp_path, 14, config=tiny_config())
+    results = stage_refit(run)
+    final = results.final.overall
+    ahead = replace(results.peers[0].test, overall=Estimate(final.value + 0.01, final.low, final.high))
+    write_results(run.refit, replace(results, peers=[replace(results.peers[0], test=ahead), *results.peers[1:]]))
+    page = page_of(run)
+    told = f"on test, behind the point {results.peers[0].point} ({final.value + 0.01:.4f})"
+    assert f"{results.selection.chosen}, a soup of 3 seeds, is kept with {final.value:.4f} {told}" in page.text
+    assert "wins" not in page.text
+    assert "Why it won" not in page.text
+
+
 def test_what_is_not_shown_to_be_better_than_chance_is_said_in_the_heading_too(tmp_path: Path) -> None:
     run = stage(tmp_path, 14, config=tiny_config(), tasks=("sentiment",))
     results = stage_refit(run)

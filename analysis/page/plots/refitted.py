@@ -185,13 +185,17 @@ def _step_label(path: AblationPath, step: Step) -> str:
 
 def _worth(path: AblationPath) -> str:
     first, last = path.steps[0].overall, path.steps[-1].overall
-    told = f"From {path.point}, {first:.4f}, to the winner, {last:.4f}: {last - first:+.4f}."
-    gains = [step for step in path.steps if step.gain is not None]
+    told = f"From {path.point}, {first:.4f}, to the winner, {last:.4f}: {last - first:+.4f}"
+    if path.whole is not None:
+        told += f", 95% interval {path.whole.low:+.4f} to {path.whole.high:+.4f}"
+        if not path.whole.is_above(0):
+            told += ": not shown to be better"
+    gains = [(step.gain, step.changes) for step in path.steps if step.gain is not None]
     if not gains:
-        return told
-    most = max(gains, key=lambda step: step.gain.value if step.gain else 0.0)
-    sure = sum(step.gain is not None and (step.gain.low > 0 or step.gain.high < 0) for step in gains)
-    params = ", ".join(change.param for change in most.changes)
-    assert most.gain is not None
-    told += f" The most, {most.gain.value:+.4f}, came with {params}."
-    return f"{told} Beyond chance: {sure} of {plural(len(gains), 'step')}."
+        return f"{told}."
+    most, changes = max(gains, key=lambda one: one[0].value)
+    if most.value > 0:
+        told += f". The most, {most.value:+.4f}, came with {', '.join(change.param for change in changes)}"
+    gained = sum(gain.is_above(0) for gain, _ in gains)
+    lost = sum(gain.high < 0 for gain, _ in gains)
+    return f"{told}. Beyond chance, of {plural(len(gains), 'step')}: {gained} for the better, {lost} for the worse."

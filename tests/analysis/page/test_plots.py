@@ -297,21 +297,34 @@ PATH = AblationPath(
             gain=Estimate(-0.01, -0.02, 0.01),
         ),
     ],
+    whole=Estimate(0.09, 0.05, 0.13),
 )
 
 
 def test_the_ablation_path_names_each_step() -> None:
     picture = refitted.ablation(PATH)
     assert picture.shows == (
-        "From baseline, 0.6000, to the winner, 0.6900: +0.0900. The most, +0.1000, came with choice. Beyond chance: "
-        "1 of 2 steps."
+        "From baseline, 0.6000, to the winner, 0.6900: +0.0900, 95% interval +0.0500 to +0.1300. The most, +0.1000, "
+        "came with choice. Beyond chance, of 2 steps: 1 for the better, 0 for the worse."
     )
     for text in ("choice: a → b", "rate: 0.001 → 0.002 (+1)", "+0.1000", "-0.0100", "0.6900", "the winner"):
         assert text in texts(picture)
 
 
+def test_a_way_that_leads_nowhere_is_no_win() -> None:
+    worse = [replace(PATH.steps[0], overall=0.8), Step(changes=[Change("choice", "a", "b")], name="b", overall=0.7,
+             gain=Estimate(-0.1, -0.12, -0.08))]  # fmt: skip
+    picture = refitted.ablation(AblationPath(point="baseline", steps=worse, whole=worse[1].gain))
+    assert picture.shows == (
+        "From baseline, 0.8000, to the winner, 0.7000: -0.1000, 95% interval -0.1200 to -0.0800: not shown to be "
+        "better. Beyond chance, of 1 step: 0 for the better, 1 for the worse."
+    )
+    doubtful = refitted.ablation(replace(PATH, whole=Estimate(0.09, -0.01, 0.19)))
+    assert "95% interval -0.0100 to +0.1900: not shown to be better. The most, +0.1000, came" in doubtful.shows
+
+
 def test_a_path_of_one_step_is_drawn() -> None:
-    picture = refitted.ablation(replace(PATH, steps=PATH.steps[:1]))
+    picture = refitted.ablation(replace(PATH, steps=PATH.steps[:1], whole=None))
     assert picture.shows == "From baseline, 0.6000, to the winner, 0.6000: +0.0000."
 
 

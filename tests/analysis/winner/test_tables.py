@@ -211,3 +211,18 @@ def test_the_way_to_the_winner(results: Results) -> None:
         "0.7160",
         "+0.0340 (+0.0280 to +0.0400)",
     ]
+    assert row(text, "all of it")[1:] == ["", "+0.1250 (+0.1150 to +0.1350)"]
+
+
+def test_points_that_are_ahead_on_test_are_named(results: Results) -> None:
+    """But for a training of the chosen configuration itself, where that is one of them."""
+    assert results.behind is None
+    assert "is behind" not in printed(results)
+    final, (first, second, *others) = results.final.overall.value, results.peers
+    high, higher = (dataclasses.replace(results.final, overall=Estimate(final + by, 0.0, 1.0)) for by in (0.01, 0.02))
+    own = dataclasses.replace(others[0], name=results.selection.winner.seeds[0].name, test=higher)
+    one = dataclasses.replace(results, peers=[dataclasses.replace(first, test=high), second, own])
+    assert one.behind == f"behind the point {first.point} ({final + 0.01:.4f})"
+    two = dataclasses.replace(results, peers=[one.peers[0], dataclasses.replace(second, test=higher)])
+    told = f"{second.point} ({final + 0.02:.4f}), {first.point} ({final + 0.01:.4f})"
+    assert f"On test, what is kept is behind the points {told}.\n" in printed(two)
