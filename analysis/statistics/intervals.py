@@ -121,8 +121,8 @@ def estimate(value: float, from_examples: float, from_seeds: float, freedom: int
 
 
 def of_score(found: Estimate) -> Estimate:
-    """An `estimate` of an overall, kept on its scale, 0 to 1: none lies outside, so that the interval holds the truth as
-    often."""
+    """An `estimate` of an overall, kept on its scale, 0 to 1: none lies outside, so that the interval holds the truth
+    as often."""
     return Estimate(*(min(max(end, 0.0), 1.0) for end in (found.value, found.low, found.high)))
 
 

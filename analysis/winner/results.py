@@ -335,8 +335,8 @@ class Results:
 
     @property
     def behind(self) -> str | None:
-        """Which of the space's points, but for the chosen configuration itself, have a higher overall on test, in words;
-        None where none has."""
+        """Which of the space's points, but for the chosen configuration itself, have a higher overall on test, in
+        words; None where none has."""
         own = {seed.name for seed in self.selection.winner.seeds}
         ahead = [
             f"{peer.point} ({peer.test.overall.value:.4f})"

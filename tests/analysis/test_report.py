@@ -142,7 +142,10 @@ def test_with_several_objectives_the_front_that_was_searched_for_is_shown(tmp_pa
     assert "On the front of overall, seconds" in cost
     assert "On the front of training time" not in cost
     for record in front(run.trials(), objectives):
-        assert f"{record.name}{record.best.overall:.4f}" in cost if record.best else False
+        assert record.best is not None
+        row = f"{record.name}{record.best.overall:.4f}"
+        assert row in cost
+        assert f"{record.best.trainable_parameters:,}{record.source}" in cost, "543,175 is less than 543,366"
     assert "Coloured are the trials that no other one beats in all of overall, seconds." in cost
     assert "a cross a trial that did not have its full budget" in cost, "of parameters, which were no objective"
     assert "overall, seconds" in page.sections["run"]

@@ -42,8 +42,8 @@ _LOOKS: Mapping[State, tuple[str, Literal["-", "--", ":"], str]] = {
 
 
 def all_trials(records: Sequence[TrialRecord], won: TrialRecord | None) -> Picture:
-    """Overall on dev by epoch, a line a trial; `records` in the leaderboard's order. An epoch at which it was decided who
-    goes on is a milestone, whatever the search: ASHA's are its rungs."""
+    """Overall on dev by epoch, a line a trial; `records` in the leaderboard's order. An epoch at which it was decided
+    who goes on is a milestone, whatever the search: ASHA's are its rungs."""
     begun = [record for record in records if record.reports]
     states = Counter(record.state for record in begun)
     milestones = sorted({d.rung for record in begun for d in record.decisions if d.rung is not None})
