@@ -94,11 +94,11 @@ def choose_task(tasks: Sequence[Task], file: Sentences, asked: str | None) -> Ta
 def with_predictions(predictor: Predictor, file: Sentences, task: Task) -> str:
     """`file` as text, with what `predictor` says of `task` in more columns."""
     file.check_free(["predicted", *probability_columns(task)])
-    sentences = file.of(task)
-    for line in predictor.cut(task, sentences):
+    given = predictor.given(task, file.of(task))
+    for line in predictor.cut(given):
         print(f"note: {line}", file=sys.stderr)
-    with _progress(task, predictor.batches_of(task, sentences)) as advance:
-        said = predictor.said_of(task, sentences, advance)
+    with _progress(task, given.batches) as advance:
+        said = predictor.said_of(given, advance)
     columns = {"predicted": _predicted(task, decide(task, said))}
     probabilities = said.reshape(len(said), -1).T
     columns |= {name: _numbers(row) for name, row in zip(probability_columns(task), probabilities, strict=False)}

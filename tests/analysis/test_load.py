@@ -245,9 +245,10 @@ def test_sentences_that_are_encoded_each_by_itself_are_cut_each_by_itself(tmp_pa
     asked = next(one for one in TASKS if one.name == task)
     write_model(tmp_path / "model", MultitaskBert(CONFIG, TASKS, ENCODER), ENCODER, "fp32", max_tokens=10)
     eight, nine = "good " * 8, "good " * 9
-    found = load(tmp_path / "model", "cpu").cut(asked, [(eight, eight), (eight, nine), (eight, "dog")])
+    model = load(tmp_path / "model", "cpu")
+    found = model.cut(model.given(asked, [(eight, eight), (eight, nine), (eight, "dog")]))
     assert found == [f"{task}: {told} longer than 10 tokens, and {told.split()[-1]} cut there"]
-    assert load(tmp_path / "model", "cpu").cut(asked, [("good", "dog")]) == []
+    assert model.cut(model.given(asked, [("good", "dog")])) == []
 
 
 def test_of_an_ensemble_it_is_said_what_any_member_cuts(tmp_path: Path) -> None:
@@ -256,9 +257,8 @@ def test_of_an_ensemble_it_is_said_what_any_member_cuts(tmp_path: Path) -> None:
         write_model(folder, MultitaskBert(CONFIG, TASKS, ENCODER), ENCODER, "fp32", max_tokens=most)
     write_ensemble(tmp_path, {task.name: {"t001": 1, "t002": 1, "t003": 1} for task in TASKS})
     ensemble = load(tmp_path, "cpu")
-    assert ensemble.cut(TASKS[0], [("good " * 9,), ("good " * 20,), ("good",)]) == [
-        "mood: 2 of 3 examples (66.7%) are longer than 10 tokens, and are cut there"
-    ]
+    given = ensemble.given(TASKS[0], [("good " * 9,), ("good " * 20,), ("good",)])
+    assert ensemble.cut(given) == ["mood: 2 of 3 examples (66.7%) are longer than 10 tokens, and are cut there"]
 
 
 def test_members_whose_tasks_are_described_differently(tmp_path: Path) -> None:
