@@ -44,6 +44,7 @@ CONFIG = TrialConfig(
     },
     optimization=OptimizationConfig(),
 )
+HINT = " (--skip-bad-rows leaves such rows out)"
 TEXTS = ["the good film .", " a bad song", "the dog likes the cat and the house", "good"] * 40
 PAIRS = [("the dog", text) for text in TEXTS]
 
@@ -202,11 +203,15 @@ def test_half_a_character_in_a_column_that_is_not_read(tmp_path: Path, capsys: p
     ("text", "message"),
     [
         ("", ": no rows"),
-        ('{"a": "1", "b": "2"}\n{"a"}\n', ":2: not JSON (Expecting ':' delimiter); allowed is an object in each line"),
-        ('{"a": "1", "b": "2"}\n[]\n', ":2: a JSON array; allowed is an object in each line"),
-        ('{"a": "1", "b": "2"}\n{"a": "1"}\n', ":2: no key 'b' (keys found: 'a')"),
-        ('{"a": "1", "b": null}\n', ":1: a JSON null in 'b'; allowed is text or a number"),
-        ('{"a": "1", "b": " "}\n', ":1: nothing in column 'b'"),
+        ("[]\n{\n", ":1: a JSON array; allowed is an object in each line; no row can be used"),
+        (
+            '{"a": "1", "b": "2"}\n{"a"}\n',
+            f":2: not JSON (Expecting ':' delimiter); allowed is an object in each line{HINT}",
+        ),
+        ('[]\n{"a": "1", "b": "2"}\n', f":1: a JSON array; allowed is an object in each line{HINT}"),
+        ('{"a": "1", "b": "2"}\n{"a": "1"}\n', f":2: no key 'b' (keys found: 'a'){HINT}"),
+        ('{"a": "1", "b": null}\n', f":1: a JSON null in 'b'; allowed is text or a number{HINT}"),
+        ('{"a": "1", "b": " "}\n', f":1: nothing in column 'b'{HINT}"),
         ('{"a": "1", "b": "2", "predicted": 3}\n', ":1: there is a column 'predicted' already; give it another name"),
         (
             '{"a": "1", "b": "2"}\n\n{"a": "1", "b": "2", "probability_no": 0}\n',
@@ -221,6 +226,29 @@ def test_json_lines_that_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[
         main([str(folder), str(file), "--task", "nli"])
     assert exit_.value.code == 2
     assert capsys.readouterr().err == f"error: {file}{message}\n"
+
+
+def test_bad_lines_of_json_are_left_out_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, file = written(tmp_path / "model"), tmp_path / "in.jsonl"
+    good = ['{"id": 1, "a": "the dog", "b": "a cat"}', '{"id": 7, "a": "the dog", "b": 3}']
+    bad = [
+        '{"id": 2',
+        "[]",
+        "5",
+        '{"id": 3, "a": "1"}',
+        '{"id": 4, "a": null, "b": "x"}',
+        '{"a": "\\ud800", "b": " "}',
+        "",
+    ]
+    file.write_text("\n".join(good))
+    main([str(folder), str(file), "--task", "nli"])
+    alone = capsys.readouterr().out
+    assert [json.loads(line)["id"] for line in alone.splitlines()] == [1, 7]
+    file.write_text("\n".join([bad[0], good[0], *bad[1:], good[1]]))
+    main([str(folder), str(file), "--task", "nli", "--skip-bad-rows"])
+    printed = capsys.readouterr()
+    assert printed.out == alone
+    assert printed.err.startswith(f"note: left out: 6 rows of in.jsonl, the first: {file}:1: not JSON (")
 
 
 def test_long_texts_are_cut_as_in_training_and_it_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

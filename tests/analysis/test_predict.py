@@ -255,6 +255,7 @@ def refused_with(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> 
     return printed.err
 
 
+HINT = " (--skip-bad-rows leaves such rows out)"
 PAIRS = "sentence1\tsentence2\nthe dog\tthe cat\n"
 
 
@@ -264,8 +265,9 @@ PAIRS = "sentence1\tsentence2\nthe dog\tthe cat\n"
         ("", None, "{file}: empty; its first line names the columns"),
         ("\n\n", None, "{file}: empty; its first line names the columns"),
         ("sentence\n", None, "{file}: no rows below the header"),
-        ("sentence\tn\na\t1\nb\n", None, "{file}:3: 1 field in a row of 2 columns"),
-        ("sentence\tn\na\t1\n \t2\n", None, "{file}:3: nothing in column 'sentence'"),
+        ("sentence\tn\na\t1\nb\n", None, "{file}:3: 1 field in a row of 2 columns" + HINT),
+        ("sentence\tn\na\t1\n \t2\n", None, "{file}:3: nothing in column 'sentence'" + HINT),
+        ("sentence\na\0b\n", None, "{file}:2: a NUL character in column 'sentence'; allowed is text" + HINT),
         (
             'sentence\tn\n"a\t1\n',
             None,
@@ -312,6 +314,25 @@ def test_what_is_no_file_of_sentences(
     path = file(text)
     told = refused_with(capsys, model, path, *(["--task", task] if task else []))
     assert told == f"error: {message.format(file=path)}\n"
+
+
+def test_bad_rows_are_left_out_and_counted(
+    model: Path, file: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = "id,sentence\n1,the film is good\n7,the plot is bad\n"
+    main([str(model), str(file(good))])
+    alone = capsys.readouterr()
+    bad = 'id,sentence\n1,the film is good\n2\n3,the film, is good\n4," "\n5,a\0b\n\n"6\n6",\n7,the plot is bad\n'
+    path = file(bad)
+    main([str(model), str(path), "--skip-bad-rows"])
+    printed = capsys.readouterr()
+    assert printed.out == alone.out
+    assert printed.err == f"note: left out: 5 rows of in.csv, the first: {path}:3: 1 field in a row of 2 columns\n"
+    main([str(model), str(file(good)), "--skip-bad-rows"])
+    assert capsys.readouterr() == alone
+    path = file("id,sentence\n1\n2,\n")
+    told = refused_with(capsys, model, path, "--skip-bad-rows")
+    assert told == f"error: {path}:2: 1 field in a row of 2 columns; no row can be used\n"
 
 
 def test_bad_paths_are_one_message(
