@@ -81,9 +81,7 @@ def importances(records: Sequence[TrialRecord]) -> list[Importance]:
     diverged trials are among those that the best are held against, which needs no score of theirs. Where only survivors
     were, whatever the scheduler weeds out early would look unimportant. Running and failed trials are left out.
     """
-    judged = [record for record in leaderboard(records) if record.state in JUDGED]
-    completed = [record.name for record in judged if record.state == "completed"]
-    best = set(completed[: max(LEAST_BEST, math.ceil(BEST_SHARE * len(judged)))])
+    judged, best = held_against(records)
     drawn = sorted({param for record in judged for param in record.params})
     counts = {param: sum(param in record.params for record in judged) for param in drawn}
     rng = np.random.default_rng(0)
@@ -99,6 +97,13 @@ def importances(records: Sequence[TrialRecord]) -> list[Importance]:
     ]
     few = sorted((param for param in drawn if param not in measured), key=lambda param: -counts[param])
     return found + [Importance(param=param, trials=counts[param], share=None, chance=None) for param in few]
+
+
+def held_against(records: Sequence[TrialRecord]) -> tuple[list[TrialRecord], set[str]]:
+    """The trials that count, and the names of the best among them: fewer where fewer had their full budget."""
+    judged = [record for record in leaderboard(records) if record.state in JUDGED]
+    completed = [record.name for record in judged if record.state == "completed"]
+    return judged, set(completed[: max(LEAST_BEST, math.ceil(BEST_SHARE * len(judged)))])
 
 
 def _above_chance(divergence: np.ndarray) -> tuple[float, float]:

@@ -170,6 +170,7 @@ def test_the_figures_are_those_of_the_refit(whole: RunFolder, html: str) -> None
     for peer in results.peers:
         assert f"test, {peer.point}" in figures
         assert f"{peer.test.figures.overall:.4f}" in figures
+    assert "dev, which it was chosen on: the model that is kept (soup)" in figures
     assert "0.7537 test" in figures, "what Jetty's paper prints of its final model, by 2024's formula"
     assert "be told apart" in page.sections["finalists"]
     assert "1 seed lost" in page.sections["finalists"]
@@ -365,6 +366,15 @@ def test_both_commands_find_the_folder_of_the_runs(tmp_path: Path) -> None:
     search, refit, *_ = page_of(stage(tmp_path, 1, config=tiny_config())).sections["again"].strip().splitlines()[1:]
     assert search.endswith(f"--run staged-again --runs-dir {tmp_path}")
     assert refit.endswith(f"staged-again --refit --runs-dir {tmp_path}")
+
+
+def test_the_same_search_again_has_as_many_trials_on_a_gpu(tmp_path: Path) -> None:
+    run = stage(tmp_path, 1, config=tiny_config())
+    for share, flag in ((0.0, ""), (1.0, ""), (0.25, "--trials-per-gpu 4 ")):
+        run.write_info(replace(run.info(), gpus_per_trial=share))
+        again = page_of(run).sections["again"]
+        assert ("--trials-per-gpu" in again) == bool(flag)
+        assert flag in again
 
 
 def test_long_texts_are_folded_and_what_was_not_read_is_told(tmp_path: Path) -> None:

@@ -73,13 +73,13 @@ def _print_value(drawing: Canvas, axes: Axes, i: int, row: Row) -> None:
 
 
 def honest(figures: Sequence[Row], peers: Sequence[Row], chance: float, cut_short: str | None) -> Picture:
-    """The winner's figures, from the search's own to test's, which is the last; below it on test the `peers`, the
-    space's points. `chance` is test's; `cut_short` says for how few epochs the search had trained the winner
-    (analysis.winner.results.Finalist)."""
+    """The winner's figures, from the search's own to that of what is kept on test, the last one; below it on test the
+    `peers`, the space's points. `chance` is test's; `cut_short` says for how few epochs the search had trained the
+    winner (analysis.winner.results.Finalist)."""
     rows = [*figures, *peers]
     mine = figures[-1].estimate
     assert mine is not None
-    told = f"On test the winner reaches {mine.value:.4f}, 95% interval {mine.low:.4f} to {mine.high:.4f}"
+    told = f"On test what is kept reaches {mine.value:.4f}, 95% interval {mine.low:.4f} to {mine.high:.4f}"
     told += "." if mine.is_above(chance) else ": not shown to be better than chance."
     if peers:
         below = sum(row.estimate is not None and mine.is_above(row.estimate.high) for row in peers)

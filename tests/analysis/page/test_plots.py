@@ -228,12 +228,14 @@ def test_importance_tells_chance_and_conditional_parameters_apart() -> None:
         Importance(param="rate", trials=12, share=0.25, chance=0.3),
         Importance(param="layers", trials=4, share=None, chance=None),
     ]
-    picture = parameters.importance(measured, 20)
+    picture = parameters.importance(measured, of=20, best=4)
+    assert "among the best, 4 of 20 (cond" in picture.reads
+    assert "of 2 parameters without any effect, 0.1 would be filled on average." in picture.reads
     assert picture.shows == "Beyond chance: choice (75%)."
     written = texts(picture)
     assert {"0.75", "0.25, 12 of 20 trials"} <= set(written)
     assert "layers" not in written, "nothing is known of it"
-    luck = parameters.importance(measured[1:], 20)
+    luck = parameters.importance(measured[1:], of=20, best=4)
     assert luck.shows == "No parameter stands out from chance."
 
 
@@ -336,8 +338,8 @@ def test_the_winner_is_held_against_the_points() -> None:
     peers = [Row(label="low", estimate=Estimate(0.6, 0.5, 0.68)), Row(label="near", estimate=Estimate(0.69, 0.68, 0.7))]
     picture = refitted.honest(rows, peers, 0.5, None)
     assert picture.shows == (
-        "On test the winner reaches 0.7000, 95% interval 0.6900 to 0.7100. All of it lies above the intervals of 1 of "
-        "the space's 2 points."
+        "On test what is kept reaches 0.7000, 95% interval 0.6900 to 0.7100. All of it lies above the intervals of 1 "
+        "of the space's 2 points."
     )
     assert picture.reads.endswith("Below stand the space's points, one seed each.")
     assert "points" not in refitted.honest(rows, [], 0.5, None).reads
@@ -418,9 +420,11 @@ def test_of_many_classes_those_are_drawn_that_are_mistaken() -> None:
 
 
 def test_scatter_tells_how_far_off() -> None:
-    picture = errors.scatter(TASKS, "similarity", np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]))
+    picture = errors.scatter(TASKS, "similarity", "pearson", np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]))
     assert picture.shows == "3 examples, Pearson's r 0.982; off by 0.33 on average, 0.33 too high in the mean."
     assert "data:image/png;base64," in picture.svg
+    ranks = errors.scatter(TASKS, "similarity", "spearman", np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]))
+    assert ranks.shows.startswith("3 examples, Spearman's rho 1.000; off"), "the task's own metric"
 
 
 def test_every_colour_has_one_name() -> None:
