@@ -75,7 +75,9 @@ class Importance:
 
 
 def importances(records: Sequence[TrialRecord]) -> list[Importance]:
-    """Every parameter that was drawn, the most important first, those with too few trials last.
+    """Every parameter that was drawn: those beyond chance, then those that may be chance, each the most important
+    first; those with too few trials last. A fine scale differs much by luck alone, and would lead before a coarse one
+    that truly matters.
 
     The best trials are picked by the scores of trials that had their full budget: others do not compare. Stopped and
     diverged trials are among those that the best are held against, which needs no score of theirs. Where only survivors
@@ -93,10 +95,15 @@ def importances(records: Sequence[TrialRecord]) -> list[Importance]:
     total = sum(max(0.0, above) for above, _ in measured.values())
     found = [
         Importance(param=param, trials=counts[param], share=max(0.0, above) / total if total else 0.0, chance=chance)
-        for param, (above, chance) in sorted(measured.items(), key=lambda item: -item[1][0])
+        for param, (above, chance) in sorted(measured.items(), key=_rank)
     ]
     few = sorted((param for param in drawn if param not in measured), key=lambda param: -counts[param])
     return found + [Importance(param=param, trials=counts[param], share=None, chance=None) for param in few]
+
+
+def _rank(item: tuple[str, tuple[float, float]]) -> tuple[bool, float]:
+    _, (above, chance) = item
+    return chance > LIKELY_CHANCE, -above
 
 
 def held_against(records: Sequence[TrialRecord]) -> tuple[list[TrialRecord], set[str]]:

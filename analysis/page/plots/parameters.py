@@ -171,8 +171,8 @@ def _story(records: Sequence[TrialRecord], axes_of: Sequence[Axis], won: TrialRe
 
 
 def importance(measured: Sequence[Importance], *, of: int, best: int) -> Picture:
-    """A bar a parameter, of those whose share is known, the most important first; `of`: how many trials count, and how
-    many of them as the `best`."""
+    """A bar a parameter, of those whose share is known, in the order of `importances`; `of`: how many trials count, and
+    how many of them as the `best`."""
     known = [(one, one.share) for one in measured if one.share is not None]
     shown_first = known[:MOST_BARS]
 
@@ -188,7 +188,7 @@ def importance(measured: Sequence[Importance], *, of: int, best: int) -> Picture
         axes.set_xlim(0, 1.35 * max(share for _, share in shown_first) or 1)
         axes.set_xlabel("share of all importance")
 
-    told = [f"{one.param} ({share:.0%})" for one, share in shown_first if one.warning is None]
+    told = [f"{one.param} ({share:.1%})" for one, share in known if one.warning is None]
     return drawn_twice(
         "importance",
         draw,

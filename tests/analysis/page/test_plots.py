@@ -231,7 +231,7 @@ def test_importance_tells_chance_and_conditional_parameters_apart() -> None:
     picture = parameters.importance(measured, of=20, best=4)
     assert "among the best, 4 of 20 (cond" in picture.reads
     assert "of 2 parameters without any effect, 0.1 would be filled on average." in picture.reads
-    assert picture.shows == "Beyond chance: choice (75%)."
+    assert picture.shows == "Beyond chance: choice (75.0%)."
     written = texts(picture)
     assert {"0.75", "0.25, 12 of 20 trials"} <= set(written)
     assert "layers" not in written, "nothing is known of it"
