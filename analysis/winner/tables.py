@@ -181,6 +181,7 @@ def _on_the_models(results: Results, tasks: Sequence[Task]) -> Iterator[str]:
     correlations = ", correlations r entering as (r + 1) / 2" if any(task.metric in SIGNED for task in tasks) else ""
     yield f"Overall: the mean of the scores{correlations}{years}."
     yield "Chance: what one and the same prediction for every row scores there at best."
+    yield "Dev: what the models were chosen on, which flatters them."
     if results.at_chance:
         yield results.at_chance
     if results.peers:

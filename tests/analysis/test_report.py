@@ -170,6 +170,7 @@ def test_the_figures_are_those_of_the_refit(whole: RunFolder, html: str) -> None
     for peer in results.peers:
         assert f"test, {peer.point}" in figures
         assert f"{peer.test.figures.overall:.4f}" in figures
+    assert "The figures on dev are of what they were chosen on, which flatters them." in figures
     assert "dev, which it was chosen on: the model that is kept (soup)" in figures
     assert "0.7537 test" in figures, "what Jetty's paper prints of its final model, by 2024's formula"
     assert "be told apart" in page.sections["finalists"]
