@@ -27,6 +27,7 @@ from analysis.page.plots.canvas import (
     drawn_twice,
     task_colour,
 )
+from analysis.page.wording import plural
 from search.records import State, TrialRecord
 
 _LOOKS: Mapping[State, tuple[str, Literal["-", "--", ":"], str]] = {
@@ -55,8 +56,10 @@ def all_trials(records: Sequence[TrialRecord], won: TrialRecord | None) -> Pictu
         _name_winner(axes, won)
         for epoch in milestones:
             axes.axvline(epoch, color=MUTED, linestyle=(0, (4, 4)), linewidth=1, zorder=0.5)
+        for epoch in milestones[:1]:  # of the others the names would run into one another
             foot = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points"}
-            axes.annotate(f"milestone {epoch}", (epoch, 0.01), xytext=(4, 0), color=MUTED, **foot)
+            called = "milestone" if len(milestones) == 1 else "milestones"
+            axes.annotate(called, (epoch, 0.01), xytext=(4, 0), color=MUTED, **foot)
         _by_epoch(axes, "overall on dev")
         handles = _handles(states, won)
         if drawing.narrow:
@@ -111,21 +114,17 @@ def _handles(states: Mapping[str, int], won: TrialRecord | None) -> list[Line2D]
 
 def _story(records: Sequence[TrialRecord], won: TrialRecord | None, milestones: Sequence[int]) -> str:
     if won is None or won.best is None:
-        return f"{_trials(len(records))} with scores, none of which is sound."
+        return f"{plural(len(records), 'trial')} with scores, none of which is sound."
     told = [f"{won.name} reached {won.best.overall:.4f} after epoch {won.best.epoch}"]
     for epoch in milestones:
         judged = [record for record in records if any(d.rung == epoch for d in record.decisions)]
         # A trial is paused more than once, or stopped after it was: what became of it is its state.
         became = Counter("gone on" if record.epoch > epoch else record.state for record in judged)
         counts = ", ".join(f"{count} {state}" for state, count in sorted(became.items()))
-        told.append(f"of {_trials(len(judged))} at milestone {epoch}: {counts}")
+        told.append(f"of {plural(len(judged), 'trial')} at milestone {epoch}: {counts}")
     if not milestones:
         told.append("no trial was judged before its last epoch")
     return "; ".join(told) + "."
-
-
-def _trials(count: int) -> str:
-    return "1 trial" if count == 1 else f"{count} trials"
 
 
 def scores(record: TrialRecord, tasks: Sequence[str], metrics: Mapping[str, str]) -> list[Picture]:
