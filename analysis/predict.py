@@ -46,6 +46,9 @@ class Arguments:
     the task's train file has its sentences in."""
     task: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """What to predict; need not be given where only one task fits the columns."""
+    skip_bad_rows: bool = False
+    """Leave out rows that can't be read, and count them; without it, the first one is an error. The others stay in
+    their order, with all their columns."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Where to write; the standard output if it is not given."""
 
@@ -60,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
         torch.set_num_threads(usable_cores())
         predictor = load(arguments.model)
         task = choose_task(predictor.tasks, file, arguments.task)
-        _write(with_predictions(predictor, file, task), arguments.out)
+        _write(with_predictions(predictor, file, task, skip_bad_rows=arguments.skip_bad_rows), arguments.out)
 
 
 def load(folder: str | Path, device: str | None = None) -> Predictor:
@@ -91,18 +94,21 @@ def choose_task(tasks: Sequence[Task], file: Sentences, asked: str | None) -> Ta
     return fitting[0] if len(fitting) == 1 else labelled[0]
 
 
-def with_predictions(predictor: Predictor, file: Sentences, task: Task) -> str:
-    """`file` as text, with what `predictor` says of `task` in more columns."""
+def with_predictions(predictor: Predictor, file: Sentences, task: Task, *, skip_bad_rows: bool) -> str:
+    """`file` as text, with what `predictor` says of `task` in more columns. A row that can't be read is an error, or
+    with `skip_bad_rows` left out, and told of."""
     file.check_free(["predicted", *probability_columns(task)])
-    sentences = file.of(task)
-    for line in predictor.cut(task, sentences):
+    asked = file.of(task, skip_bad_rows=skip_bad_rows)
+    given = predictor.given(task, asked.sentences)
+    left_out = [f"left out: {asked.skipped.of(file.path.name)}"] if asked.skipped else []
+    for line in (*left_out, *predictor.cut(given)):
         print(f"note: {line}", file=sys.stderr)
-    with _progress(task, predictor.batches_of(task, sentences)) as advance:
-        said = predictor.said_of(task, sentences, advance)
+    with _progress(task, given.batches) as advance:
+        said = predictor.said_of(given, advance)
     columns = {"predicted": _predicted(task, decide(task, said))}
     probabilities = said.reshape(len(said), -1).T
     columns |= {name: _numbers(row) for name, row in zip(probability_columns(task), probabilities, strict=False)}
-    return file.with_columns(columns)
+    return file.with_columns(asked.lines, columns)
 
 
 def _predicted(task: Task, decided: np.ndarray) -> Column:

@@ -23,8 +23,8 @@ FILE = "report.html"
 @dataclass(frozen=True)
 class Arguments:
     """Writes runs/NAME/report.html: leaderboard, curves, parameters, cost, and once its finalists are retrained by
-    analysis.best --refit, figures that can be trusted, why the winner won, and where it errs. Also while a run goes on,
-    and after a crash."""
+    analysis.best --refit, figures that can be trusted, what made the difference, and where it errs. Also while a run
+    goes on, and after a crash."""
 
     run: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[RUN]")] = None
     """Name of the run; the newest one if none is given."""

@@ -37,7 +37,7 @@ SECTIONS = (
     ("leaderboard", "Leaderboard"),
     ("curves", "Curves"),
     ("parameters", "Parameters"),
-    ("ablation", "Why it won"),
+    ("ablation", "Changes"),
     ("cost", "Cost"),
     ("errors", "Errors"),
     ("drift", "Drift"),
@@ -211,7 +211,7 @@ def _figure_rows(
         corrected = results.selection.corrected
         rows += [
             FigureRow(label="dev, corrected for selection", overall=corrected.value, interval=corrected),
-            _row(f"dev, {wording.kept_on_train(kept, results)}", kept.dev),
+            _row(f"dev, which it was chosen on: {wording.kept_on_train(kept, results)}", kept.dev),
             _tested(f"test, {wording.kept(kept, results)}", results.final, strong=True),
             _row("test, chance", results.chance),
             *(_tested(f"test, {peer.point}", peer.test, in_paper=_printed(info, peer)) for peer in results.peers),

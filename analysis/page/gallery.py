@@ -13,7 +13,7 @@ from analysis.page.plots import curves, drift, errors, parameters, refitted, tra
 from analysis.page.plots.canvas import Picture
 from analysis.page.plots.refitted import Row
 from analysis.why import cost
-from analysis.why.importance import JUDGED, Importance
+from analysis.why.importance import Importance, held_against
 from analysis.winner.results import KEPT, Candidate, Results
 from model.data.tasks import METRIC_NAMES, Binary, Classes, Number
 from model.errors import UserError
@@ -59,7 +59,8 @@ def _of_search(
     if params:
         found["parallel"] = parameters.parallel(fit, params, won)
     if any(one.share for one in measured):
-        found["importance"] = parameters.importance(measured, _judged(records))
+        judged, best = held_against(records)
+        found["importance"] = parameters.importance(measured, of=len(judged), best=len(best))
     return found
 
 
@@ -73,11 +74,6 @@ def _tradeoffs(objectives: Sequence[Objective], fit: Sequence[TrialRecord], won:
         if "parameters" in objectives
         else tradeoff.pareto(fit, won, cost.trainable_parameters, "trained parameters", ""),
     ]
-
-
-def _judged(records: Sequence[TrialRecord]) -> int:
-    """Trials that importance is measured on."""
-    return sum(record.state in JUDGED for record in records)
 
 
 def _telling(fit: Sequence[TrialRecord], measured: Sequence[Importance]) -> list[str]:
@@ -131,7 +127,7 @@ def _of_errors(refit: Path, info: RunInfo) -> list[Picture]:
             case Binary():
                 drawn.append(errors.roc(info.tasks, task.name, task.classes, said[key], labels[key]))
             case Number():
-                drawn.append(errors.scatter(info.tasks, task.name, said[key], labels[key]))
+                drawn.append(errors.scatter(info.tasks, task.name, task.metric, said[key], labels[key]))
     return drawn
 
 

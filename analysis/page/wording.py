@@ -121,10 +121,10 @@ def error(tasks: Sequence[Task]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """In the two largest units."""
+    """In the two largest units; below a minute in three digits, which tell trials apart that are over in seconds."""
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return f"{seconds:.3g} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
@@ -142,7 +142,7 @@ def states(records: Sequence[TrialRecord]) -> str:
 
 def facts(info: RunInfo, records: Sequence[TrialRecord], seconds: float) -> list[tuple[str, str]]:
     """How the run went."""
-    asked = "as many trials as can be" if info.trials is None else f"{info.trials} trials"
+    asked = "as many trials as can be" if info.trials is None else plural(info.trials, "trial")
     within = f", within {info.budget}" if info.budget else ""
     stopping = "weak ones stopped early" if info.early_stopping else "none stopped early"
     device = f"{info.gpus_per_trial:g} GPU and " if info.gpus_per_trial else ""
@@ -213,6 +213,7 @@ def search_command(run: RunFolder, info: RunInfo) -> str:
         *("--epochs", str(info.epochs), "--epoch-examples", str(info.epoch_examples)),
         *(() if info.early_stopping else ("--no-early-stopping",)),
         *(("--concurrent", str(info.concurrent_limit)) if info.concurrent_limit else ()),
+        *(("--trials-per-gpu", str(round(1 / info.gpus_per_trial))) if 0 < info.gpus_per_trial < 1 else ()),
         *("--seed", str(info.seed), "--precision", info.precision),
         *("--run", again(run).name),
     ]

@@ -120,6 +120,12 @@ def estimate(value: float, from_examples: float, from_seeds: float, freedom: int
     return Estimate(value, value - half, value + half)
 
 
+def of_score(found: Estimate) -> Estimate:
+    """An `estimate` of an overall, kept on its scale, 0 to 1: none lies outside, so that the interval holds the truth
+    as often."""
+    return Estimate(*(min(max(end, 0.0), 1.0) for end in (found.value, found.low, found.high)))
+
+
 def _wilson(share: float, size: float) -> tuple[float, float]:
     """Wilson's score interval of a share seen in a sample. (Wilson 1927)"""
     square = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) ** 2

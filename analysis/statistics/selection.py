@@ -28,7 +28,7 @@ from typing import Literal
 import numpy as np
 
 from analysis.statistics.bootstrap import RESAMPLES, Predictions, resampled_overalls
-from analysis.statistics.intervals import CONFIDENCE, SeedNoise, estimate, overall_of
+from analysis.statistics.intervals import CONFIDENCE, SeedNoise, estimate, of_score, overall_of
 from analysis.statistics.shrinkage import shrunk
 from analysis.winner.results import Estimate, Finalist, Retrained, Selection
 from model.data.tasks import Task
@@ -200,9 +200,8 @@ def _training_variance(scores: Sequence[Sequence[float]], searched: Sequence[flo
 
 def _mean(luck: Luck, at: int) -> Estimate:
     """A contender's mean as it is: as far as dev's examples favoured it in the search, they still do."""
-    return estimate(
-        float(luck.means[at]), float(luck.examples[at, at]), luck.training / int(luck.seeds[at]), luck.freedom
-    )
+    from_seeds = luck.training / int(luck.seeds[at])
+    return of_score(estimate(float(luck.means[at]), float(luck.examples[at, at]), from_seeds, luck.freedom))
 
 
 def _behind(luck: Luck) -> list[Estimate | None]:
@@ -270,4 +269,4 @@ def _corrected(trials: Sequence[str], luck: Luck, searched: Mapping[str, float],
         variances[trial] = of_configuration + luck.training / (seeds + 1)
     worths = shrunk(np.array(list(values.values())), np.array(list(variances.values())))
     worth = dict(zip(values, worths.tolist(), strict=True))[trials[chosen]]
-    return estimate(worth, own, luck.training / (int(luck.seeds[chosen]) + 1), luck.freedom)
+    return of_score(estimate(worth, own, luck.training / (int(luck.seeds[chosen]) + 1), luck.freedom))

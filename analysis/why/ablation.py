@@ -161,7 +161,9 @@ def measured(
         gained = gain(tasks, labels, after.predicted, before.predicted, seeds)
         changed = changes(before.waypoint.params, after.waypoint.params)
         steps.append(_step(after, changed, tasks, labels, gained))
-    return AblationPath(point=point, steps=steps)
+    ends = trained[-1].predicted, trained[0].predicted
+    whole = gain(tasks, labels, *ends, seeds) if len(trained) > 1 else None
+    return AblationPath(point=point, steps=steps, whole=whole)
 
 
 def _step(

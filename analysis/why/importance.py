@@ -75,15 +75,15 @@ class Importance:
 
 
 def importances(records: Sequence[TrialRecord]) -> list[Importance]:
-    """Every parameter that was drawn, the most important first, those with too few trials last.
+    """Every parameter that was drawn: those beyond chance, then those that may be chance, each the most important
+    first; those with too few trials last. A fine scale differs much by luck alone, and would lead before a coarse one
+    that truly matters.
 
     The best trials are picked by the scores of trials that had their full budget: others do not compare. Stopped and
     diverged trials are among those that the best are held against, which needs no score of theirs. Where only survivors
     were, whatever the scheduler weeds out early would look unimportant. Running and failed trials are left out.
     """
-    judged = [record for record in leaderboard(records) if record.state in JUDGED]
-    completed = [record.name for record in judged if record.state == "completed"]
-    best = set(completed[: max(LEAST_BEST, math.ceil(BEST_SHARE * len(judged)))])
+    judged, best = held_against(records)
     drawn = sorted({param for record in judged for param in record.params})
     counts = {param: sum(param in record.params for record in judged) for param in drawn}
     rng = np.random.default_rng(0)
@@ -95,10 +95,22 @@ def importances(records: Sequence[TrialRecord]) -> list[Importance]:
     total = sum(max(0.0, above) for above, _ in measured.values())
     found = [
         Importance(param=param, trials=counts[param], share=max(0.0, above) / total if total else 0.0, chance=chance)
-        for param, (above, chance) in sorted(measured.items(), key=lambda item: -item[1][0])
+        for param, (above, chance) in sorted(measured.items(), key=_rank)
     ]
     few = sorted((param for param in drawn if param not in measured), key=lambda param: -counts[param])
     return found + [Importance(param=param, trials=counts[param], share=None, chance=None) for param in few]
+
+
+def _rank(item: tuple[str, tuple[float, float]]) -> tuple[bool, float]:
+    _, (above, chance) = item
+    return chance > LIKELY_CHANCE, -above
+
+
+def held_against(records: Sequence[TrialRecord]) -> tuple[list[TrialRecord], set[str]]:
+    """The trials that count, and the names of the best among them: fewer where fewer had their full budget."""
+    judged = [record for record in leaderboard(records) if record.state in JUDGED]
+    completed = [record.name for record in judged if record.state == "completed"]
+    return judged, set(completed[: max(LEAST_BEST, math.ceil(BEST_SHARE * len(judged)))])
 
 
 def _above_chance(divergence: np.ndarray) -> tuple[float, float]:

@@ -122,7 +122,7 @@ def soup_helps(gain: Estimate) -> bool:
 
 def ensemble_helps(gain: Estimate) -> bool:
     """Whether to keep an ensemble rather than the model that it gains so much over."""
-    return gain.low > 0
+    return gain.is_above(0)
 
 
 class _Scores:

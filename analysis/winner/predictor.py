@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,11 @@ import numpy as np
 import torch
 
 from analysis.winner.ensemble import Counts, combined
-from model.config import PairEncoding
 from model.data.batches import sequence_lengths
 from model.data.corpus import Corpus, Example, Split
 from model.data.rows import BadRow, checked
 from model.data.tasks import Task
-from model.data.tokens import tokenize
+from model.data.tokens import Tokens, tokenize
 from model.errors import UserError
 from model.network.multitask import MultitaskBert
 from model.network.pretrained import Encoder
@@ -25,6 +24,9 @@ from model.network.saved import member_folder, read_ensemble, read_max_tokens, r
 from model.training import evaluate
 from model.training.evaluate import decide
 from model.training.precision import ConcretePrecision
+
+_SPLIT: Split = "unlabelled"
+"""What sentences are given as."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,22 @@ class Member:
 
 
 @dataclass(frozen=True)
+class Given:
+    """One task's sentences, as the members that count there read them."""
+
+    task: Task
+    size: int
+    """How many rows there are."""
+    tokens: Mapping[str, Tokens]
+    """By member."""
+
+    @property
+    def batches(self) -> int:
+        """How many batches `Predictor.said_of` takes."""
+        return -(-self.size // evaluate.BATCH_SIZE) * len(self.tokens)
+
+
+@dataclass(frozen=True)
 class Predictor:
     """One model, or an ensemble."""
 
@@ -49,52 +67,49 @@ class Predictor:
     counts: Counts
     """How often each one's outputs count."""
 
-    def outputs(
-        self, corpus: Corpus, split: Split, on_batch: Callable[[], None] | None = None
-    ) -> dict[str, np.ndarray]:
-        """What it says of the examples of `split`, by the tasks of `corpus`: see `evaluate.outputs`; of an ensemble
-        the mean. `on_batch` is called `batches` times.
+    def given(self, task: Task, sentences: Sequence[tuple[str, ...]]) -> Given:
+        """The one or two sentences of each row, to be read by the members that count in `task`: tokenized once for all
+        that read alike."""
+        examples = [Example(str(number), texts, None) for number, texts in enumerate(sentences)]
+        corpus = Corpus("given", (task,), {task.name: {_SPLIT: examples}})
+        alike: dict[tuple[str, int], Tokens] = {}
+        tokens = {}
+        for name in self.counts[task.name]:
+            member = self.members[name]
+            key = member.encoder.tokenizer, member.max_tokens
+            if key not in alike:
+                alike[key] = tokenize(corpus, member.encoder, member.max_tokens)
+            tokens[name] = alike[key]
+        return Given(task, len(examples), tokens)
 
-        On a CPU the same examples in the same order, and the same number of threads, give the same bits.
+    def said_of(self, given: Given, on_batch: Callable[[], None] | None = None) -> np.ndarray:
+        """What it says of them: see `evaluate.outputs`; of an ensemble the mean. `on_batch` is called `batches` times.
+
+        On a CPU the same sentences in the same order, and the same number of threads, give the same bits.
         """
-        said: dict[str, dict[str, np.ndarray]] = {}
-        for name, member in self.members.items():
-            tasks = tuple(task for task in corpus.tasks if name in self.counts[task.name])
-            tokens = tokenize(replace(corpus, tasks=tasks), member.encoder, member.max_tokens)
-            said[name] = evaluate.outputs(member.model, tokens, split, member.precision, on_batch=on_batch)
-        return combined(said, {task.name: self.counts[task.name] for task in corpus.tasks})
+        said, task = dict[str, dict[str, np.ndarray]](), given.task.name
+        for name, tokens in given.tokens.items():
+            member = self.members[name]
+            said[name] = evaluate.outputs(member.model, tokens, _SPLIT, member.precision, on_batch=on_batch)
+        return combined(said, {task: self.counts[task]})[task]
 
-    def said_of(
-        self, task: Task, sentences: Sequence[tuple[str, ...]], on_batch: Callable[[], None] | None = None
-    ) -> np.ndarray:
-        """What it says of one task's sentences; see `outputs`."""
-        return self.outputs(_unlabelled(task, sentences), "unlabelled", on_batch)[task.name]
-
-    def cut(self, task: Task, sentences: Sequence[tuple[str, ...]]) -> list[str]:
-        """What of the same sentences is too long for a member to read to its end, in words: of pairs that are encoded
-        each sentence by itself, each by itself."""
-        corpus, members = _unlabelled(task, sentences), [self.members[name] for name in self.counts[task.name]]
-        alike: dict[tuple[str, PairEncoding | None, int], Member] = {
-            (one.encoder.tokenizer, one.model.config.tasks[task.name].pair_encoding, one.max_tokens): one
-            for one in members
-        }
-        cut, shortest = np.zeros(len(sentences), dtype=bool), []
-        for (_, pair_encoding, most), member in alike.items():
-            split = tokenize(corpus, member.encoder, most).splits[task.name]["unlabelled"]
-            long = sequence_lengths(split, pair_encoding, most + 1) > most
+    def cut(self, given: Given) -> list[str]:
+        """What of them is too long for a member to read to its end, in words: of pairs that are encoded each sentence
+        by itself, each by itself."""
+        task = given.task.name
+        cut, shortest = np.zeros(given.size, dtype=bool), []
+        for name, tokens in given.tokens.items():
+            pair_encoding, most = self.members[name].model.config.tasks[task].pair_encoding, tokens.max_length
+            long = sequence_lengths(tokens.splits[task][_SPLIT], pair_encoding, most + 1) > most
             cut |= long
             shortest += [most] if long.any() else []
         if not shortest:
             return []
         are = "is" if cut.sum() == 1 else "are"
         return [
-            f"{task.name}: {cut.sum()} of {len(cut)} examples ({cut.mean():.1%}) {are} longer than {min(shortest)} "
-            f"tokens, and {are} cut there"
+            f"{task}: {cut.sum()} of {len(cut)} examples ({cut.mean():.1%}) {are} longer than {min(shortest)} tokens, "
+            f"and {are} cut there"
         ]
-
-    def batches_of(self, task: Task, sentences: Sequence[tuple[str, ...]]) -> int:
-        """How many batches `said_of` takes."""
-        return self.batches(_unlabelled(task, sentences), "unlabelled")
 
     def predict(self, texts: Sequence[str | Sequence[str]], task: str | None = None) -> list[str | int | float]:
         """For each text, or pair of two texts, its label as the task's files have it: a name, or the number of a class,
@@ -120,9 +135,10 @@ class Predictor:
 
     def _finite(self, task: Task, sentences: Sequence[tuple[str, ...]]) -> np.ndarray:
         """`said_of`, all of it numbers; raises ValueError where something is not. Warns of what is cut."""
-        for line in self.cut(task, sentences):
+        given = self.given(task, sentences)
+        for line in self.cut(given):
             warnings.warn(line, stacklevel=3)
-        said = self.said_of(task, sentences)
+        said = self.said_of(given)
         finite = np.isfinite(decide(task, said))
         if not finite.all():
             raise ValueError(f"text {int(np.argmin(finite))}: the model's outputs for it are not finite")
@@ -157,11 +173,6 @@ class Predictor:
                 raise ValueError(f"text {number}: {sound}")
         return wanted, [tuple(text.strip() for text in sentences) for sentences in given]
 
-    def batches(self, corpus: Corpus, split: Split) -> int:
-        """How many batches `outputs` takes."""
-        size = corpus.size(split)
-        return sum(-(-size[task.name] // evaluate.BATCH_SIZE) * len(self.counts[task.name]) for task in corpus.tasks)
-
 
 _WIDTHS = {"one text": False, "two texts": True}
 """What a task reads, and whether it is one on pairs."""
@@ -174,11 +185,6 @@ def _texts(number: int, one: object) -> tuple[Any, ...]:
     if not isinstance(one, Iterable):
         raise ValueError(f"text {number}: {one!r}; allowed is a text, or a pair of them")
     return tuple(one)
-
-
-def _unlabelled(task: Task, sentences: Sequence[tuple[str, ...]]) -> Corpus:
-    examples = [Example(str(number), texts, None) for number, texts in enumerate(sentences)]
-    return Corpus("given", (task,), {task.name: {"unlabelled": examples}})
 
 
 def load_predictor(folder: Path, device: torch.device) -> Predictor:

@@ -49,6 +49,10 @@ class Estimate:
     low: float
     high: float
 
+    def is_above(self, other: float) -> bool:
+        """Whether it is shown to be: the whole interval lies there."""
+        return self.low > other
+
 
 @dataclass(frozen=True, kw_only=True)
 class Retrained:
@@ -127,7 +131,7 @@ class Selection:
     @property
     def above_the_search(self) -> str | None:
         """That `corrected` is above what the search saw of the chosen trial, and why, in words; None where it isn't."""
-        one = next(finalist for finalist in self.finalists if finalist.trial == self.chosen)
+        one = self.winner
         searched = _as_printed(one.searched)
         if one.mean is None or _as_printed(self.corrected.value) <= searched:
             return None
@@ -172,7 +176,7 @@ def at_chance(test: OnTest, chance: Figures) -> str | None:
     told = [
         f"{name} ({one.low:.4f} to {one.high:.4f}, chance {by_chance:.4f})"
         for name, one, by_chance in scores
-        if one.low <= by_chance
+        if not one.is_above(by_chance)
     ]
     return f"Not shown to be better than chance on test: {', '.join(told)}." if told else None
 
@@ -261,6 +265,8 @@ class AblationPath:
 
     point: str
     steps: list[Step]
+    whole: Estimate | None = None
+    """How much the winner's overall on dev is above the point's; None where they are one configuration."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -328,9 +334,21 @@ class Results:
         return at_chance(self.final, self.chance)
 
     @property
+    def behind(self) -> str | None:
+        """Which of the space's points, but for the chosen configuration itself, have a higher overall on test, in
+        words; None where none has."""
+        own = {seed.name for seed in self.selection.winner.seeds}
+        ahead = [
+            f"{peer.point} ({peer.test.overall.value:.4f})"
+            for peer in sorted(self.peers, key=lambda peer: -peer.test.overall.value)
+            if peer.name not in own and _as_printed(peer.test.overall.value) > _as_printed(self.final.overall.value)
+        ]
+        return f"behind {'the point' if len(ahead) == 1 else 'the points'} {', '.join(ahead)}" if ahead else None
+
+    @property
     def overall_at_chance(self) -> bool:
         """Whether its overall is one of them."""
-        return self.final.overall.low <= self.chance.overall
+        return not self.final.overall.is_above(self.chance.overall)
 
 
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(Results)

@@ -6,13 +6,14 @@ import csv
 import io
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.data.corpus import SKIPPED_SHOWN, Skipped
 from model.data.delimited import of_other_width, read_text, rows
-from model.data.rows import BadRow, read_rows
+from model.data.rows import BadRow, Cells, checked, read_rows
 from model.data.tasks import Task
 from model.errors import UserError
 
@@ -20,20 +21,49 @@ Column = Sequence[str | float | None]
 """Of what is said: text, or numbers; None where there is none."""
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What of a file a task is asked about."""
+
+    lines: list[int]
+    """Where each row begins."""
+    sentences: list[tuple[str, ...]]
+    """The one or two of each row, without space around them, as in training."""
+    skipped: Skipped | None
+    """The rows that are not; None: there are none."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sentences(ABC):
-    """A file's rows, as they stand in it."""
+    """A file's rows, as they stand in it, by the line that each begins in."""
 
     path: Path
     columns: list[str]
 
-    @abstractmethod
-    def of(self, task: Task) -> list[tuple[str, ...]]:
-        """The one or two sentences of each row that `task` reads, without space around them, as in training."""
+    def of(self, task: Task, *, skip_bad_rows: bool) -> Asked:
+        """What `task` reads. Raises UserError, with file and line, where a row can't be read, or, with `skip_bad_rows`,
+        none can."""
+        read: dict[int, tuple[str, ...]] = {}
+        wrong = list[str]()
+        for line, cells in self._rows_of(task):
+            if isinstance(cells, BadRow):
+                wrong.append(f"{self.path}:{line}: {cells}")
+                if not skip_bad_rows:
+                    raise UserError(f"{wrong[0]} (--skip-bad-rows leaves such rows out)")
+            else:
+                read[line] = tuple(cells[column] for column in task.sentence_columns)
+        if not read:
+            raise UserError(f"{wrong[0]}; no row can be used")
+        skipped = Skipped(len(wrong), tuple(wrong[:SKIPPED_SHOWN])) if wrong else None
+        return Asked(list(read), list(read.values()), skipped)
 
     @abstractmethod
-    def with_columns(self, columns: Mapping[str, Column]) -> str:
-        """The file as text, these columns after its own."""
+    def _rows_of(self, task: Task) -> Iterator[tuple[int, Cells | BadRow]]:
+        """The line of each row, and the cells that `task` reads, or what is wrong with them."""
+
+    @abstractmethod
+    def with_columns(self, lines: Sequence[int], columns: Mapping[str, Column]) -> str:
+        """The rows in these `lines` as text, with more columns after the file's own."""
 
     @abstractmethod
     def first_line(self, column: str) -> int | None:
@@ -58,28 +88,25 @@ class Table(Sentences):
     """Comma- or tab-separated text."""
 
     delimiter: str
-    """Between the cells that are written."""
-    rows: list[list[str]]
-    lines: list[int]
-    """The line each row begins in."""
+    """Between the cells that are read."""
+    rows: dict[int, list[str]]
 
-    def of(self, task: Task) -> list[tuple[str, ...]]:
-        places = [self._place(column, task) for column in task.sentence_columns]
-        found = []
-        for line, row in zip(self.lines, self.rows, strict=True):
-            sentences = tuple(row[place].strip() for place in places)
-            for column, sentence in zip(task.sentence_columns, sentences, strict=True):
-                if not sentence:
-                    raise UserError(f"{self.path}:{line}: nothing in column {column!r}")
-            found.append(sentences)
-        return found
+    def _rows_of(self, task: Task) -> Iterator[tuple[int, Cells | BadRow]]:
+        places = {column: self._place(column, task) for column in task.sentence_columns}
+        for line, row in self.rows.items():
+            if len(row) != len(self.columns):
+                yield line, BadRow(of_other_width(row, self.columns, self.delimiter))
+            else:
+                yield line, checked({column: row[place].strip() for column, place in places.items()})
 
-    def with_columns(self, columns: Mapping[str, Column]) -> str:
+    def with_columns(self, lines: Sequence[int], columns: Mapping[str, Column]) -> str:
+        """More are written beside a single column with commas where the file is called .csv."""
         text = io.StringIO()
-        writer = csv.writer(text, delimiter=self.delimiter, lineterminator="\n")
+        alone = len(self.columns) == 1 and self.path.suffix.lower() == ".csv"
+        writer = csv.writer(text, delimiter="," if alone else self.delimiter, lineterminator="\n")
         writer.writerow([*self.columns, *columns])
         cells = [["nan" if value is None else value for value in column] for column in columns.values()]
-        writer.writerows([*row, *more] for row, *more in zip(self.rows, *cells, strict=True))
+        writer.writerows([*self.rows[line], *more] for line, *more in zip(lines, *cells, strict=True))
         return text.getvalue()
 
     def first_line(self, column: str) -> int | None:
@@ -101,51 +128,40 @@ class JsonLines(Sentences):
     """An object in each line; the columns are the keys of the first one."""
 
     text: str
-    objects: list[dict[str, Any]]
-    lines: list[int]
-    """The line of each."""
+    objects: dict[int, dict[str, Any]]
+    """Without lines that hold none."""
 
-    def of(self, task: Task) -> list[tuple[str, ...]]:
-        found = []
-        for line, cells in read_rows(self.path, self.text, "jsonl", task.sentence_columns):
-            if isinstance(cells, BadRow):
-                raise UserError(f"{self.path}:{line}: {cells}")
-            found.append(tuple(cells[column] for column in task.sentence_columns))
-        return found
+    def _rows_of(self, task: Task) -> Iterator[tuple[int, Cells | BadRow]]:
+        return read_rows(self.path, self.text, "jsonl", task.sentence_columns)
 
-    def with_columns(self, columns: Mapping[str, Column]) -> str:
+    def with_columns(self, lines: Sequence[int], columns: Mapping[str, Column]) -> str:
         said = (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
-        lines = (json.dumps(row | more, ensure_ascii=False) for row, more in zip(self.objects, said, strict=True))
-        text = "".join(f"{line}\n" for line in lines)
+        rows = (self.objects[line] | more for line, more in zip(lines, said, strict=True))
+        text = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
         return text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate stays JSON's escape of it
 
     def first_line(self, column: str) -> int | None:
-        return next((line for line, row in zip(self.lines, self.objects, strict=True) if column in row), None)
+        return next((line for line, row in self.objects.items() if column in row), None)
 
 
 def read_sentences(path: Path) -> Sentences:
-    """What is in `path`: JSON lines where it is called .jsonl, else a table. Raises UserError, with file and line, for
-    what is neither."""
+    """What is in `path`: JSON lines where it is called .jsonl, else a table. Raises UserError for what is neither, or
+    holds no rows; single rows are left to `Sentences.of`."""
     return _read_json_lines(path) if path.suffix.lower() == ".jsonl" else _read_table(path)
 
 
 def _read_json_lines(path: Path) -> JsonLines:
     text = read_text(path)
-    lines = []
-    for line, row in read_rows(path, text, "jsonl", ()):
-        if isinstance(row, BadRow):
-            raise UserError(f"{path}:{line}: {row}")
-        lines.append(line)
-    objects = [json.loads(line) for line in text.split("\n") if line.strip()]
+    lines, read = text.split("\n"), list(read_rows(path, text, "jsonl", ()))
+    objects = {line: json.loads(lines[line - 1]) for line, row in read if not isinstance(row, BadRow)}
     if not objects:
-        raise UserError(f"{path}: no rows")
-    return JsonLines(path=path, columns=list(objects[0]), text=text, objects=objects, lines=lines)
+        raise UserError(f"{path}:{read[0][0]}: {read[0][1]}; no row can be used" if read else f"{path}: no rows")
+    return JsonLines(path=path, columns=list(next(iter(objects.values()))), text=text, objects=objects)
 
 
 def _read_table(path: Path) -> Table:
     """Its first line names the columns; where there is a comma and no tab in that, commas separate the cells, else tabs
-    do. A single column has neither, and its cells may hold commas; more are written beside it with commas where the
-    file is called .csv."""
+    do. A single column has neither, and its cells may hold commas."""
     text = read_text(path)
     header = text.partition("\n")[0]
     delimiter = "," if "," in header and "\t" not in header else "\t"
@@ -154,15 +170,4 @@ def _read_table(path: Path) -> Table:
         raise UserError(f"{path}: empty; its first line names the columns")
     if not rest:
         raise UserError(f"{path}: no rows below the header")
-    for line, row in rest:
-        if len(row) != len(columns):
-            raise UserError(f"{path}:{line}: {of_other_width(row, columns, delimiter)}")
-    if len(columns) == 1 and path.suffix.lower() == ".csv":
-        delimiter = ","
-    return Table(
-        path=path,
-        columns=columns,
-        delimiter=delimiter,
-        rows=[row for _, row in rest],
-        lines=[line for line, _ in rest],
-    )
+    return Table(path=path, columns=columns, delimiter=delimiter, rows=dict(rest))

@@ -31,6 +31,10 @@ def interval(estimate: Estimate) -> str:
     return f"{estimate.value:.4f} ({estimate.low:.4f} to {estimate.high:.4f})"
 
 
+def _signed(gain: Estimate) -> str:
+    return f"{gain.value:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
+
+
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column(columns[0], no_wrap=True)
@@ -126,7 +130,7 @@ def _models(results: Results, tasks: Sequence[str]) -> Table:
         label = _called(one) + (", kept" if one.kept and kept else "")
         add(label, one.dev, one.test, bold=one.kept and kept)
     if results.with_dev is not None:
-        label = _called(next(one for one in results.candidates if one.kept))
+        label = _called(results.kept)
         add(f"{label}, trained on dev too, kept", None, results.with_dev.test, bold=True)
     for peer in results.peers:
         add(peer.point, peer.dev, peer.test, in_paper(peer.point) if papers else None)
@@ -177,12 +181,15 @@ def _on_the_models(results: Results, tasks: Sequence[Task]) -> Iterator[str]:
     correlations = ", correlations r entering as (r + 1) / 2" if any(task.metric in SIGNED for task in tasks) else ""
     yield f"Overall: the mean of the scores{correlations}{years}."
     yield "Chance: what one and the same prediction for every row scores there at best."
+    yield "Dev: what the models were chosen on, which flatters them."
     if results.at_chance:
         yield results.at_chance
     if results.peers:
         seeds = len(results.selection.winner.seeds)
         best = f"; the single model is the best on dev of {seeds} seeds" if seeds > 1 else ""
         yield f"Below the models, the space's points, trained anew in the same budget, one seed each{best}."
+    if results.behind:
+        yield f"On test, what is kept is {results.behind}."
     if _printed(results):
         yield (
             "In its paper: 2024's overall of the scores that it prints, of BERT base on the course's whole data and in "
@@ -191,8 +198,7 @@ def _on_the_models(results: Results, tasks: Sequence[Task]) -> Iterator[str]:
     for one in results.candidates:
         if one.gain is not None:
             where = "dev" if one.kind == "soup" else "the halves of dev that it was not chosen on"
-            by = f"{one.gain.by.value:+.4f} ({one.gain.by.low:+.4f} to {one.gain.by.high:+.4f})"
-            yield f"The {_called(one)} gains {by} over {one.gain.baseline} on {where}{_verdict(one)}."
+            yield f"The {_called(one)} gains {_signed(one.gain.by)} over {one.gain.baseline} on {where}{_verdict(one)}."
     if any(one.gain and one.gain.over == "single" for one in results.candidates):
         yield "Gains over the single model are without the luck that made it the best of its seeds on dev."
     if results.with_dev is not None:
@@ -218,7 +224,9 @@ def _path(results: Results) -> Table:
     table = _table(f"From {path.point} to the winner, each step trained", "step", "overall on dev", "gain")
     for number, step in enumerate(path.steps):
         changes = "; ".join(f"{one.param}: {one.before} to {one.after}" for one in step.changes)
-        gain = "" if step.gain is None else f"{step.gain.value:+.4f} ({step.gain.low:+.4f} to {step.gain.high:+.4f})"
+        gain = "" if step.gain is None else _signed(step.gain)
         table.add_row(f"{number}  {changes or path.point}", f"{step.overall:.4f}", gain)
+    if path.whole is not None:
+        table.add_row("all of it", "", _signed(path.whole))
     table.columns[0].no_wrap = False
     return table

@@ -44,6 +44,7 @@ CONFIG = TrialConfig(
     },
     optimization=OptimizationConfig(),
 )
+HINT = " (--skip-bad-rows leaves such rows out)"
 TEXTS = ["the good film .", " a bad song", "the dog likes the cat and the house", "good"] * 40
 PAIRS = [("the dog", text) for text in TEXTS]
 
@@ -202,11 +203,15 @@ def test_half_a_character_in_a_column_that_is_not_read(tmp_path: Path, capsys: p
     ("text", "message"),
     [
         ("", ": no rows"),
-        ('{"a": "1", "b": "2"}\n{"a"}\n', ":2: not JSON (Expecting ':' delimiter); allowed is an object in each line"),
-        ('{"a": "1", "b": "2"}\n[]\n', ":2: a JSON array; allowed is an object in each line"),
-        ('{"a": "1", "b": "2"}\n{"a": "1"}\n', ":2: no key 'b' (keys found: 'a')"),
-        ('{"a": "1", "b": null}\n', ":1: a JSON null in 'b'; allowed is text or a number"),
-        ('{"a": "1", "b": " "}\n', ":1: nothing in column 'b'"),
+        ("[]\n{\n", ":1: a JSON array; allowed is an object in each line; no row can be used"),
+        (
+            '{"a": "1", "b": "2"}\n{"a"}\n',
+            f":2: not JSON (Expecting ':' delimiter); allowed is an object in each line{HINT}",
+        ),
+        ('[]\n{"a": "1", "b": "2"}\n', f":1: a JSON array; allowed is an object in each line{HINT}"),
+        ('{"a": "1", "b": "2"}\n{"a": "1"}\n', f":2: no key 'b' (keys found: 'a'){HINT}"),
+        ('{"a": "1", "b": null}\n', f":1: a JSON null in 'b'; allowed is text or a number{HINT}"),
+        ('{"a": "1", "b": " "}\n', f":1: nothing in column 'b'{HINT}"),
         ('{"a": "1", "b": "2", "predicted": 3}\n', ":1: there is a column 'predicted' already; give it another name"),
         (
             '{"a": "1", "b": "2"}\n\n{"a": "1", "b": "2", "probability_no": 0}\n',
@@ -221,6 +226,29 @@ def test_json_lines_that_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[
         main([str(folder), str(file), "--task", "nli"])
     assert exit_.value.code == 2
     assert capsys.readouterr().err == f"error: {file}{message}\n"
+
+
+def test_bad_lines_of_json_are_left_out_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, file = written(tmp_path / "model"), tmp_path / "in.jsonl"
+    good = ['{"id": 1, "a": "the dog", "b": "a cat"}', '{"id": 7, "a": "the dog", "b": 3}']
+    bad = [
+        '{"id": 2',
+        "[]",
+        "5",
+        '{"id": 3, "a": "1"}',
+        '{"id": 4, "a": null, "b": "x"}',
+        '{"a": "\\ud800", "b": " "}',
+        "",
+    ]
+    file.write_text("\n".join(good))
+    main([str(folder), str(file), "--task", "nli"])
+    alone = capsys.readouterr().out
+    assert [json.loads(line)["id"] for line in alone.splitlines()] == [1, 7]
+    file.write_text("\n".join([bad[0], good[0], *bad[1:], good[1]]))
+    main([str(folder), str(file), "--task", "nli", "--skip-bad-rows"])
+    printed = capsys.readouterr()
+    assert printed.out == alone
+    assert printed.err.startswith(f"note: left out: 6 rows of in.jsonl, the first: {file}:1: not JSON (")
 
 
 def test_long_texts_are_cut_as_in_training_and_it_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -245,9 +273,10 @@ def test_sentences_that_are_encoded_each_by_itself_are_cut_each_by_itself(tmp_pa
     asked = next(one for one in TASKS if one.name == task)
     write_model(tmp_path / "model", MultitaskBert(CONFIG, TASKS, ENCODER), ENCODER, "fp32", max_tokens=10)
     eight, nine = "good " * 8, "good " * 9
-    found = load(tmp_path / "model", "cpu").cut(asked, [(eight, eight), (eight, nine), (eight, "dog")])
+    model = load(tmp_path / "model", "cpu")
+    found = model.cut(model.given(asked, [(eight, eight), (eight, nine), (eight, "dog")]))
     assert found == [f"{task}: {told} longer than 10 tokens, and {told.split()[-1]} cut there"]
-    assert load(tmp_path / "model", "cpu").cut(asked, [("good", "dog")]) == []
+    assert model.cut(model.given(asked, [("good", "dog")])) == []
 
 
 def test_of_an_ensemble_it_is_said_what_any_member_cuts(tmp_path: Path) -> None:
@@ -256,9 +285,8 @@ def test_of_an_ensemble_it_is_said_what_any_member_cuts(tmp_path: Path) -> None:
         write_model(folder, MultitaskBert(CONFIG, TASKS, ENCODER), ENCODER, "fp32", max_tokens=most)
     write_ensemble(tmp_path, {task.name: {"t001": 1, "t002": 1, "t003": 1} for task in TASKS})
     ensemble = load(tmp_path, "cpu")
-    assert ensemble.cut(TASKS[0], [("good " * 9,), ("good " * 20,), ("good",)]) == [
-        "mood: 2 of 3 examples (66.7%) are longer than 10 tokens, and are cut there"
-    ]
+    given = ensemble.given(TASKS[0], [("good " * 9,), ("good " * 20,), ("good",)])
+    assert ensemble.cut(given) == ["mood: 2 of 3 examples (66.7%) are longer than 10 tokens, and are cut there"]
 
 
 def test_members_whose_tasks_are_described_differently(tmp_path: Path) -> None:

@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer
 
 from analysis.predict import main
 from analysis.winner.ensemble import combined
 from analysis.winner.predictor import load_predictor
 from model.config import TrialConfig
-from model.data.corpus import Corpus, read_corpus
-from model.data.tasks import CS224N, CS224N_SOURCES
-from model.data.tokens import tokenize
+from model.data.corpus import Corpus, Split, read_corpus
+from model.data.tasks import CS224N, CS224N_SOURCES, Task
+from model.data.tokens import Ragged, _ragged, tokenize
 from model.network.multitask import MultitaskBert
 from model.network.saved import member_folder, write_ensemble, write_model
 from model.training import evaluate
@@ -29,7 +30,7 @@ from tests.support import refused, tiny_config, tiny_encoder, write_corpus
 
 ROOT = Path(__file__).parent.parent.parent
 ENCODER = tiny_encoder(scale=0.3)
-SPLIT = "unlabelled"
+SPLIT: Split = "unlabelled"
 
 
 def model_of(config: TrialConfig, seed: int = 0) -> MultitaskBert:
@@ -75,6 +76,10 @@ def ensemble(tmp_path: Path) -> Path:
         write_model(member_folder(folder, name), model_of(config, seed), ENCODER, precision)
     write_ensemble(folder, COUNTS)
     return folder
+
+
+def sentences(corpus: Corpus, task: Task, split: Split) -> list[tuple[str, ...]]:
+    return [example.sentences for example in corpus.examples[task.name][split]]
 
 
 def table(text: str, delimiter: str = "\t") -> list[dict[str, str]]:
@@ -131,7 +136,11 @@ def test_from_a_fresh_process(folder: Path, data: Path, tmp_path: Path, capsys: 
 def test_an_ensemble_says_the_mean_of_its_members(ensemble: Path, corpus: Corpus) -> None:
     predictor = load_predictor(ensemble, torch.device("cpu"))
     steps: list[None] = []
-    got = predictor.outputs(corpus, "test", lambda: steps.append(None))
+    got, batches = {}, 0
+    for task in CS224N:
+        given = predictor.given(task, sentences(corpus, task, "test"))
+        got[task.name] = predictor.said_of(given, lambda: steps.append(None))
+        batches += given.batches
     tokens = tokenize(corpus, ENCODER)
     one = evaluate.outputs(model_of(tiny_config(), 0), tokens, "test", "fp32")
     two = evaluate.outputs(model_of(tiny_config(similarity={"pair_encoding": "cross"}), 1), tokens, "test", "bf16")
@@ -139,13 +148,29 @@ def test_an_ensemble_says_the_mean_of_its_members(ensemble: Path, corpus: Corpus
         np.testing.assert_array_equal(got[task], said)
     np.testing.assert_allclose(got["sentiment"], (one["sentiment"] + 2 * two["sentiment"]) / 3, rtol=1e-5)
     np.testing.assert_array_equal(got["similarity"], two["similarity"])
-    assert len(steps) == predictor.batches(corpus, "test") == 5, "nobody is asked in vain"
+    assert len(steps) == batches == 5, "nobody is asked in vain"
+
+
+def test_what_members_read_alike_is_tokenized_once(
+    ensemble: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = list[str]()
+
+    def counted(tokenizer: Tokenizer, batch: list[str]) -> Ragged:
+        texts.extend(batch)
+        return _ragged(tokenizer, batch)
+
+    monkeypatch.setattr("model.data.tokens._ragged", counted)
+    given = [text for (text,) in sentences(corpus, CS224N[0], "test")]
+    load_predictor(ensemble, torch.device("cpu")).predict(given, "sentiment")
+    assert texts == given
 
 
 def test_an_ensembles_predictions(ensemble: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = predicted(capsys, ensemble, data / "sts-test-student.csv", "--task", "similarity")
     corpus = read_corpus(str(data), (SPLIT,))
-    said = load_predictor(ensemble, torch.device("cpu")).outputs(corpus, SPLIT)["similarity"]
+    predictor = load_predictor(ensemble, torch.device("cpu"))
+    said = predictor.said_of(predictor.given(CS224N[2], sentences(corpus, CS224N[2], SPLIT)))
     np.testing.assert_array_equal(column(rows, "predicted"), said)
 
 
@@ -153,8 +178,9 @@ def test_what_a_gpu_computed_in_fp16_a_cpu_computes_in_fp32(tmp_path: Path, corp
     said = []
     for precision in ("fp16", "fp32"):
         write_model(tmp_path / precision, model_of(tiny_config()), ENCODER, precision)
-        said.append(load_predictor(tmp_path / precision, torch.device("cpu")).outputs(corpus, "test"))
-    np.testing.assert_array_equal(said[0]["similarity"], said[1]["similarity"])
+        predictor = load_predictor(tmp_path / precision, torch.device("cpu"))
+        said.append(predictor.said_of(predictor.given(CS224N[2], sentences(corpus, CS224N[2], "test"))))
+    np.testing.assert_array_equal(*said)
 
 
 def test_members_of_different_tasks(ensemble: Path, corpus: Corpus) -> None:
@@ -229,6 +255,7 @@ def refused_with(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> 
     return printed.err
 
 
+HINT = " (--skip-bad-rows leaves such rows out)"
 PAIRS = "sentence1\tsentence2\nthe dog\tthe cat\n"
 
 
@@ -238,8 +265,9 @@ PAIRS = "sentence1\tsentence2\nthe dog\tthe cat\n"
         ("", None, "{file}: empty; its first line names the columns"),
         ("\n\n", None, "{file}: empty; its first line names the columns"),
         ("sentence\n", None, "{file}: no rows below the header"),
-        ("sentence\tn\na\t1\nb\n", None, "{file}:3: 1 field in a row of 2 columns"),
-        ("sentence\tn\na\t1\n \t2\n", None, "{file}:3: nothing in column 'sentence'"),
+        ("sentence\tn\na\t1\nb\n", None, "{file}:3: 1 field in a row of 2 columns" + HINT),
+        ("sentence\tn\na\t1\n \t2\n", None, "{file}:3: nothing in column 'sentence'" + HINT),
+        ("sentence\na\0b\n", None, "{file}:2: a NUL character in column 'sentence'; allowed is text" + HINT),
         (
             'sentence\tn\n"a\t1\n',
             None,
@@ -286,6 +314,25 @@ def test_what_is_no_file_of_sentences(
     path = file(text)
     told = refused_with(capsys, model, path, *(["--task", task] if task else []))
     assert told == f"error: {message.format(file=path)}\n"
+
+
+def test_bad_rows_are_left_out_and_counted(
+    model: Path, file: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = "id,sentence\n1,the film is good\n7,the plot is bad\n"
+    main([str(model), str(file(good))])
+    alone = capsys.readouterr()
+    bad = 'id,sentence\n1,the film is good\n2\n3,the film, is good\n4," "\n5,a\0b\n\n"6\n6",\n7,the plot is bad\n'
+    path = file(bad)
+    main([str(model), str(path), "--skip-bad-rows"])
+    printed = capsys.readouterr()
+    assert printed.out == alone.out
+    assert printed.err == f"note: left out: 5 rows of in.csv, the first: {path}:3: 1 field in a row of 2 columns\n"
+    main([str(model), str(file(good)), "--skip-bad-rows"])
+    assert capsys.readouterr() == alone
+    path = file("id,sentence\n1\n2,\n")
+    told = refused_with(capsys, model, path, "--skip-bad-rows")
+    assert told == f"error: {path}:2: 1 field in a row of 2 columns; no row can be used\n"
 
 
 def test_bad_paths_are_one_message(

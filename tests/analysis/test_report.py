@@ -142,7 +142,10 @@ def test_with_several_objectives_the_front_that_was_searched_for_is_shown(tmp_pa
     assert "On the front of overall, seconds" in cost
     assert "On the front of training time" not in cost
     for record in front(run.trials(), objectives):
-        assert f"{record.name}{record.best.overall:.4f}" in cost if record.best else False
+        assert record.best is not None
+        row = f"{record.name}{record.best.overall:.4f}"
+        assert row in cost
+        assert f"{record.best.trainable_parameters:,}{record.source}" in cost, "543,175 is less than 543,366"
     assert "Coloured are the trials that no other one beats in all of overall, seconds." in cost
     assert "a cross a trial that did not have its full budget" in cost, "of parameters, which were no objective"
     assert "overall, seconds" in page.sections["run"]
@@ -167,6 +170,8 @@ def test_the_figures_are_those_of_the_refit(whole: RunFolder, html: str) -> None
     for peer in results.peers:
         assert f"test, {peer.point}" in figures
         assert f"{peer.test.figures.overall:.4f}" in figures
+    assert "The figures on dev are of what they were chosen on, which flatters them." in figures
+    assert "dev, which it was chosen on: the model that is kept (soup)" in figures
     assert "0.7537 test" in figures, "what Jetty's paper prints of its final model, by 2024's formula"
     assert "be told apart" in page.sections["finalists"]
     assert "1 seed lost" in page.sections["finalists"]
@@ -174,6 +179,19 @@ def test_the_figures_are_those_of_the_refit(whole: RunFolder, html: str) -> None
     assert page.sections["errors"].count("A made-up sentence") == 9
     assert "than the right one; of numbers, how far the predicted number is from" in page.sections["errors"]
     assert "--refit" not in page.sections["figures"]
+
+
+def test_a_kept_model_that_a_point_is_ahead_of_does_not_win(tmp_path: Path) -> None:
+    run = stage(tmp_path, 14, config=tiny_config())
+    results = stage_refit(run)
+    final = results.final.overall
+    ahead = replace(results.peers[0].test, overall=Estimate(final.value + 0.01, final.low, final.high))
+    write_results(run.refit, replace(results, peers=[replace(results.peers[0], test=ahead), *results.peers[1:]]))
+    page = page_of(run)
+    told = f"on test, behind the point {results.peers[0].point} ({final.value + 0.01:.4f})"
+    assert f"{results.selection.chosen}, a soup of 3 seeds, is kept with {final.value:.4f} {told}" in page.text
+    assert "wins" not in page.text
+    assert "Why it won" not in page.text
 
 
 def test_what_is_not_shown_to_be_better_than_chance_is_said_in_the_heading_too(tmp_path: Path) -> None:
@@ -349,6 +367,15 @@ def test_both_commands_find_the_folder_of_the_runs(tmp_path: Path) -> None:
     search, refit, *_ = page_of(stage(tmp_path, 1, config=tiny_config())).sections["again"].strip().splitlines()[1:]
     assert search.endswith(f"--run staged-again --runs-dir {tmp_path}")
     assert refit.endswith(f"staged-again --refit --runs-dir {tmp_path}")
+
+
+def test_the_same_search_again_has_as_many_trials_on_a_gpu(tmp_path: Path) -> None:
+    run = stage(tmp_path, 1, config=tiny_config())
+    for share, flag in ((0.0, ""), (1.0, ""), (0.25, "--trials-per-gpu 4 ")):
+        run.write_info(replace(run.info(), gpus_per_trial=share))
+        again = page_of(run).sections["again"]
+        assert ("--trials-per-gpu" in again) == bool(flag)
+        assert flag in again
 
 
 def test_long_texts_are_folded_and_what_was_not_read_is_told(tmp_path: Path) -> None:

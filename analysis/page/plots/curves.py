@@ -27,7 +27,8 @@ from analysis.page.plots.canvas import (
     drawn_twice,
     task_colour,
 )
-from search.records import Action, State, TrialRecord
+from analysis.page.wording import plural
+from search.records import State, TrialRecord
 
 _LOOKS: Mapping[State, tuple[str, Literal["-", "--", ":"], str]] = {
     "completed": (LIGHT["task0"], "-", "o"),
@@ -39,24 +40,26 @@ _LOOKS: Mapping[State, tuple[str, Literal["-", "--", ":"], str]] = {
     "failed": (LIGHT["task4"], "--", "s"),
 }
 """Colour, line and marker."""
-_PAST: Mapping[Action, str] = {"pause": "paused", "stop": "stopped"}
 
 
 def all_trials(records: Sequence[TrialRecord], won: TrialRecord | None) -> Picture:
-    """Overall on dev by epoch, a line a trial; `records` in the leaderboard's order."""
+    """Overall on dev by epoch, a line a trial; `records` in the leaderboard's order. An epoch at which it was decided
+    who goes on is a milestone, whatever the search: ASHA's are its rungs."""
     begun = [record for record in records if record.reports]
     states = Counter(record.state for record in begun)
-    rungs = sorted({d.rung for record in begun for d in record.decisions if d.rung is not None})
+    milestones = sorted({d.rung for record in begun for d in record.decisions if d.rung is not None})
 
     def draw(drawing: Canvas) -> None:
         axes = drawing.axes()
         for record in reversed(begun):  # the best on top
             _draw_trial(drawing, axes, record, is_winner=record is won)
         _name_winner(axes, won)
-        for rung in rungs:
-            axes.axvline(rung, color=MUTED, linestyle=(0, (4, 4)), linewidth=1, zorder=0.5)
+        for epoch in milestones:
+            axes.axvline(epoch, color=MUTED, linestyle=(0, (4, 4)), linewidth=1, zorder=0.5)
+        for epoch in milestones[:1]:  # of the others the names would run into one another
             foot = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points"}
-            axes.annotate(f"rung {rung}", (rung, 0.01), xytext=(4, 0), color=MUTED, **foot)
+            called = "milestone" if len(milestones) == 1 else "milestones"
+            axes.annotate(called, (epoch, 0.01), xytext=(4, 0), color=MUTED, **foot)
         _by_epoch(axes, "overall on dev")
         handles = _handles(states, won)
         if drawing.narrow:
@@ -69,9 +72,9 @@ def all_trials(records: Sequence[TrialRecord], won: TrialRecord | None) -> Pictu
         draw,
         height=400,
         phone_height=430,
-        reads="A line is a trial: its overall score on dev after each epoch. A cross is where it was stopped. At the "
-        "dashed rungs it is decided who goes on.",
-        shows=_story(begun, won, rungs),
+        reads="A line is a trial: its overall score on dev after each epoch. A cross is where it was stopped or "
+        "paused. At the dashed milestones it is decided who goes on.",
+        shows=_story(begun, won, milestones),
     )
 
 
@@ -109,22 +112,19 @@ def _handles(states: Mapping[str, int], won: TrialRecord | None) -> list[Line2D]
     return handles
 
 
-def _story(records: Sequence[TrialRecord], won: TrialRecord | None, rungs: Sequence[int]) -> str:
+def _story(records: Sequence[TrialRecord], won: TrialRecord | None, milestones: Sequence[int]) -> str:
     if won is None or won.best is None:
-        return f"{_trials(len(records))} with scores, none of which is sound."
+        return f"{plural(len(records), 'trial')} with scores, none of which is sound."
     told = [f"{won.name} reached {won.best.overall:.4f} after epoch {won.best.epoch}"]
-    for rung in rungs:
-        judged = [d for record in records for d in record.decisions if d.rung == rung]
-        actions = Counter(d.action for d in judged)
-        held = [f"{actions[action]} {past}" for action, past in _PAST.items() if actions[action]] or ["none stopped"]
-        told.append(f"at rung {rung}, of {_trials(len(judged))} {' and '.join(held)}")
-    if not rungs:
+    for epoch in milestones:
+        judged = [record for record in records if any(d.rung == epoch for d in record.decisions)]
+        # A trial is paused more than once, or stopped after it was: what became of it is its state.
+        became = Counter("gone on" if record.epoch > epoch else record.state for record in judged)
+        counts = ", ".join(f"{count} {state}" for state, count in sorted(became.items()))
+        told.append(f"of {plural(len(judged), 'trial')} at milestone {epoch}: {counts}")
+    if not milestones:
         told.append("no trial was judged before its last epoch")
     return "; ".join(told) + "."
-
-
-def _trials(count: int) -> str:
-    return "1 trial" if count == 1 else f"{count} trials"
 
 
 def scores(record: TrialRecord, tasks: Sequence[str], metrics: Mapping[str, str]) -> list[Picture]:

@@ -20,6 +20,8 @@ from analysis.page.plots.canvas import (
     on_scale,
     task_colour,
 )
+from model.data.scores import score
+from model.data.tasks import METRIC_NAMES, Metric
 
 MOST_WRITTEN = 8
 """Classes whose cells have room for figures; of more, a cell tells its own."""
@@ -125,8 +127,8 @@ def _roc(probability: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nd
     return false[corner] / max(1, false[-1]), true[corner] / max(1, true[-1])
 
 
-def scatter(tasks: Sequence[str], task: str, predicted: np.ndarray, labels: np.ndarray) -> Picture:
-    """Of numbers: `predicted` (N,) against `labels` (N,)."""
+def scatter(tasks: Sequence[str], task: str, metric: Metric, predicted: np.ndarray, labels: np.ndarray) -> Picture:
+    """Of numbers: `predicted` (N,) against `labels` (N,), which the task's `metric` is of."""
     with canvas(f"scatter-{list(tasks).index(task)}", NARROW, 330) as drawing:
         axes = drawing.axes()
         low, high = float(min(labels.min(), predicted.min())), float(max(labels.max(), predicted.max()))
@@ -139,13 +141,7 @@ def scatter(tasks: Sequence[str], task: str, predicted: np.ndarray, labels: np.n
         apart = predicted - labels
         return drawing.picture(
             reads="A dot is an example; on the dashed line the prediction is right.",
-            shows=f"{len(labels)} examples, Pearson's r {_pearson(predicted, labels):.3f}; off by "
+            shows=f"{len(labels)} examples, {METRIC_NAMES[metric]} {score(metric, predicted, labels):.3f}; off by "
             f"{np.mean(np.abs(apart)):.2f} on average, {abs(float(np.mean(apart))):.2f} too "
             f"{'high' if np.mean(apart) > 0 else 'low'} in the mean.",
         )
-
-
-def _pearson(one: np.ndarray, other: np.ndarray) -> float:
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
-        return 0.0
-    return float(np.corrcoef(one, other)[0, 1])

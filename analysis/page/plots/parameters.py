@@ -27,7 +27,8 @@ from analysis.page.plots.canvas import (
     name_rows,
     on_scale,
 )
-from analysis.why.importance import Importance
+from analysis.page.wording import plural
+from analysis.why.importance import LIKELY_CHANCE, Importance
 from search.records import TrialRecord
 
 MOST_BARS = 15
@@ -166,12 +167,14 @@ def _broken(param: str, most: int = 13) -> str:
 def _story(records: Sequence[TrialRecord], axes_of: Sequence[Axis], won: TrialRecord) -> str:
     values = [f"{axis.param} {shown(won.params[axis.param])}" for axis in axes_of if axis.param in won.params]
     has = ", ".join(values) or "none of these parameters"
-    return f"{len(records)} trials with scores. The winner, {won.name}, has {has}."
+    return f"{plural(len(records), 'trial')} with scores. The winner, {won.name}, has {has}."
 
 
-def importance(measured: Sequence[Importance], of: int) -> Picture:
-    """A bar a parameter, of those whose share is known, the most important first; `of`: how many trials count."""
-    shown_first = [(one, one.share) for one in measured if one.share is not None][:MOST_BARS]
+def importance(measured: Sequence[Importance], *, of: int, best: int) -> Picture:
+    """A bar a parameter, of those whose share is known, in the order of `importances`; `of`: how many trials count, and
+    how many of them as the `best`."""
+    known = [(one, one.share) for one in measured if one.share is not None]
+    shown_first = known[:MOST_BARS]
 
     def draw(drawing: Canvas) -> None:
         axes = drawing.axes()
@@ -185,13 +188,15 @@ def importance(measured: Sequence[Importance], of: int) -> Picture:
         axes.set_xlim(0, 1.35 * max(share for _, share in shown_first) or 1)
         axes.set_xlabel("share of all importance")
 
-    told = [f"{one.param} ({share:.0%})" for one, share in shown_first if one.warning is None]
+    told = [f"{one.param} ({share:.1%})" for one, share in known if one.warning is None]
     return drawn_twice(
         "importance",
         draw,
         height=60 + 23 * len(shown_first),
         phone_height=60 + 42 * len(shown_first),
-        reads="The longer a parameter's bar, the more its value decides whether a trial is among the best (conditional "
-        "PED-ANOVA). Hollow bars may be chance. Where not all trials have a parameter, it says how many do.",
+        reads="The longer a parameter's bar, the more its value decides whether a trial is among the best, "
+        f"{best} of {of} (conditional PED-ANOVA). Hollow bars may be chance; of {plural(len(known), 'parameter')} "
+        f"without any effect, {LIKELY_CHANCE * len(known):.1g} would be filled on average. Where not all trials have a "
+        "parameter, it says how many do.",
         shows=f"Beyond chance: {', '.join(told)}." if told else "No parameter stands out from chance.",
     )

@@ -73,16 +73,16 @@ def _print_value(drawing: Canvas, axes: Axes, i: int, row: Row) -> None:
 
 
 def honest(figures: Sequence[Row], peers: Sequence[Row], chance: float, cut_short: str | None) -> Picture:
-    """The winner's figures, from the search's own to test's, which is the last; below it on test the `peers`, the
-    space's points. `chance` is test's; `cut_short` says for how few epochs the search had trained the winner
-    (analysis.winner.results.Finalist)."""
+    """The winner's figures, from the search's own to that of what is kept on test, the last one; below it on test the
+    `peers`, the space's points. `chance` is test's; `cut_short` says for how few epochs the search had trained the
+    winner (analysis.winner.results.Finalist)."""
     rows = [*figures, *peers]
     mine = figures[-1].estimate
     assert mine is not None
-    told = f"On test the winner reaches {mine.value:.4f}, 95% interval {mine.low:.4f} to {mine.high:.4f}"
-    told += ": not shown to be better than chance." if mine.low <= chance else "."
+    told = f"On test what is kept reaches {mine.value:.4f}, 95% interval {mine.low:.4f} to {mine.high:.4f}"
+    told += "." if mine.is_above(chance) else ": not shown to be better than chance."
     if peers:
-        below = sum(row.estimate is not None and row.estimate.high < mine.low for row in peers)
+        below = sum(row.estimate is not None and mine.is_above(row.estimate.high) for row in peers)
         told += f" All of it lies above the intervals of {below} of the space's {plural(len(peers), 'point')}."
     return drawn_twice(
         "honest",
@@ -185,13 +185,17 @@ def _step_label(path: AblationPath, step: Step) -> str:
 
 def _worth(path: AblationPath) -> str:
     first, last = path.steps[0].overall, path.steps[-1].overall
-    told = f"From {path.point}, {first:.4f}, to the winner, {last:.4f}: {last - first:+.4f}."
-    gains = [step for step in path.steps if step.gain is not None]
+    told = f"From {path.point}, {first:.4f}, to the winner, {last:.4f}: {last - first:+.4f}"
+    if path.whole is not None:
+        told += f", 95% interval {path.whole.low:+.4f} to {path.whole.high:+.4f}"
+        if not path.whole.is_above(0):
+            told += ": not shown to be better"
+    gains = [(step.gain, step.changes) for step in path.steps if step.gain is not None]
     if not gains:
-        return told
-    most = max(gains, key=lambda step: step.gain.value if step.gain else 0.0)
-    sure = sum(step.gain is not None and (step.gain.low > 0 or step.gain.high < 0) for step in gains)
-    params = ", ".join(change.param for change in most.changes)
-    assert most.gain is not None
-    told += f" The most, {most.gain.value:+.4f}, came with {params}."
-    return f"{told} Beyond chance: {sure} of {plural(len(gains), 'step')}."
+        return f"{told}."
+    most, changes = max(gains, key=lambda one: one[0].value)
+    if most.value > 0:
+        told += f". The most, {most.value:+.4f}, came with {', '.join(change.param for change in changes)}"
+    gained = sum(gain.is_above(0) for gain, _ in gains)
+    lost = sum(gain.high < 0 for gain, _ in gains)
+    return f"{told}. Beyond chance, of {plural(len(gains), 'step')}: {gained} for the better, {lost} for the worse."

@@ -158,12 +158,23 @@ def test_curves_mark_the_winner_and_the_stops() -> None:
     won = record("t001", [0.5, 0.7, 0.69])
     records = [won, stopped("t002", [0.4, 0.5]), stopped("t003", [0.3, 0.4]), record("t004", [0.2], "diverged")]
     picture = curves.all_trials(records, won)
-    assert picture.shows == "t001 reached 0.7000 after epoch 2; at rung 2, of 2 trials 2 stopped."
+    assert picture.shows == "t001 reached 0.7000 after epoch 2; of 2 trials at milestone 2: 2 stopped."
     written = texts(picture)
-    for text in ("winner, t001", "completed (1)", "stopped (2)", "diverged (1)", "rung 2"):
+    for text in ("winner, t001", "completed (1)", "stopped (2)", "diverged (1)", "milestone"):
         assert text in [one.strip() for one in written]
     assert "t002, tpe: 0.5000 after epoch 2, stopped" in notes(picture)
     assert "running (0)" not in written
+
+
+def test_curves_tell_what_became_of_trials_at_a_milestone() -> None:
+    """A trial that was paused and went on is not paused, nor is one that was stopped after its pause."""
+    paused, anew, dropped = (record(f"t00{i}", [0.5] * (3 if i == 2 else 2), "paused") for i in (1, 2, 3))
+    anew.state, dropped.state = "completed", "stopped"
+    for one in (paused, anew, dropped):
+        one.decisions.append(Decision(trial=one.name, epoch=2, action="pause", rung=2, cutoff=None))
+    picture = curves.all_trials([anew, paused, dropped], anew)
+    assert picture.shows.endswith("; of 3 trials at milestone 2: 1 gone on, 1 paused, 1 stopped.")
+    assert "A cross is where it was stopped or paused." in picture.reads
 
 
 def test_curves_without_a_winner() -> None:
@@ -217,12 +228,14 @@ def test_importance_tells_chance_and_conditional_parameters_apart() -> None:
         Importance(param="rate", trials=12, share=0.25, chance=0.3),
         Importance(param="layers", trials=4, share=None, chance=None),
     ]
-    picture = parameters.importance(measured, 20)
-    assert picture.shows == "Beyond chance: choice (75%)."
+    picture = parameters.importance(measured, of=20, best=4)
+    assert "among the best, 4 of 20 (cond" in picture.reads
+    assert "of 2 parameters without any effect, 0.1 would be filled on average." in picture.reads
+    assert picture.shows == "Beyond chance: choice (75.0%)."
     written = texts(picture)
     assert {"0.75", "0.25, 12 of 20 trials"} <= set(written)
     assert "layers" not in written, "nothing is known of it"
-    luck = parameters.importance(measured[1:], 20)
+    luck = parameters.importance(measured[1:], of=20, best=4)
     assert luck.shows == "No parameter stands out from chance."
 
 
@@ -286,21 +299,34 @@ PATH = AblationPath(
             gain=Estimate(-0.01, -0.02, 0.01),
         ),
     ],
+    whole=Estimate(0.09, 0.05, 0.13),
 )
 
 
 def test_the_ablation_path_names_each_step() -> None:
     picture = refitted.ablation(PATH)
     assert picture.shows == (
-        "From baseline, 0.6000, to the winner, 0.6900: +0.0900. The most, +0.1000, came with choice. Beyond chance: "
-        "1 of 2 steps."
+        "From baseline, 0.6000, to the winner, 0.6900: +0.0900, 95% interval +0.0500 to +0.1300. The most, +0.1000, "
+        "came with choice. Beyond chance, of 2 steps: 1 for the better, 0 for the worse."
     )
     for text in ("choice: a → b", "rate: 0.001 → 0.002 (+1)", "+0.1000", "-0.0100", "0.6900", "the winner"):
         assert text in texts(picture)
 
 
+def test_a_way_that_leads_nowhere_is_no_win() -> None:
+    worse = [replace(PATH.steps[0], overall=0.8), Step(changes=[Change("choice", "a", "b")], name="b", overall=0.7,
+             gain=Estimate(-0.1, -0.12, -0.08))]  # fmt: skip
+    picture = refitted.ablation(AblationPath(point="baseline", steps=worse, whole=worse[1].gain))
+    assert picture.shows == (
+        "From baseline, 0.8000, to the winner, 0.7000: -0.1000, 95% interval -0.1200 to -0.0800: not shown to be "
+        "better. Beyond chance, of 1 step: 0 for the better, 1 for the worse."
+    )
+    doubtful = refitted.ablation(replace(PATH, whole=Estimate(0.09, -0.01, 0.19)))
+    assert "95% interval -0.0100 to +0.1900: not shown to be better. The most, +0.1000, came" in doubtful.shows
+
+
 def test_a_path_of_one_step_is_drawn() -> None:
-    picture = refitted.ablation(replace(PATH, steps=PATH.steps[:1]))
+    picture = refitted.ablation(replace(PATH, steps=PATH.steps[:1], whole=None))
     assert picture.shows == "From baseline, 0.6000, to the winner, 0.6000: +0.0000."
 
 
@@ -312,8 +338,8 @@ def test_the_winner_is_held_against_the_points() -> None:
     peers = [Row(label="low", estimate=Estimate(0.6, 0.5, 0.68)), Row(label="near", estimate=Estimate(0.69, 0.68, 0.7))]
     picture = refitted.honest(rows, peers, 0.5, None)
     assert picture.shows == (
-        "On test the winner reaches 0.7000, 95% interval 0.6900 to 0.7100. All of it lies above the intervals of 1 of "
-        "the space's 2 points."
+        "On test what is kept reaches 0.7000, 95% interval 0.6900 to 0.7100. All of it lies above the intervals of 1 "
+        "of the space's 2 points."
     )
     assert picture.reads.endswith("Below stand the space's points, one seed each.")
     assert "points" not in refitted.honest(rows, [], 0.5, None).reads
@@ -394,9 +420,11 @@ def test_of_many_classes_those_are_drawn_that_are_mistaken() -> None:
 
 
 def test_scatter_tells_how_far_off() -> None:
-    picture = errors.scatter(TASKS, "similarity", np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]))
+    picture = errors.scatter(TASKS, "similarity", "pearson", np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]))
     assert picture.shows == "3 examples, Pearson's r 0.982; off by 0.33 on average, 0.33 too high in the mean."
     assert "data:image/png;base64," in picture.svg
+    ranks = errors.scatter(TASKS, "similarity", "spearman", np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]))
+    assert ranks.shows.startswith("3 examples, Spearman's rho 1.000; off"), "the task's own metric"
 
 
 def test_every_colour_has_one_name() -> None:

@@ -9,12 +9,22 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.statistics.intervals import metric_intervals, overall_interval
+from analysis.statistics.intervals import metric_intervals, overall_interval, overall_of
 from analysis.statistics.selection import Contender, Luck, _behind, _shared, select
 from analysis.winner.results import Selection
-from model.data.tasks import CS224N
+from model.data.tasks import CS224N, Classes, Task
 from model.errors import UserError
-from tests.analysis.known_truth import REGIMES, SIZES, TEST_SIZES, Search, World, contender, on_test, search
+from tests.analysis.known_truth import (
+    REGIMES,
+    SIZES,
+    TEST_SIZES,
+    Search,
+    Training,
+    World,
+    contender,
+    on_test,
+    search,
+)
 
 SMALL = dict.fromkeys(SIZES, 200)
 
@@ -114,6 +124,24 @@ def test_fewer_seeds_make_a_wider_interval(made: Search) -> None:
         assert one.mean is not None
         widths.append(one.mean.high - one.mean.low)
     assert widths[0] > widths[1]
+
+
+def test_no_interval_of_a_score_leaves_the_scores_scale() -> None:
+    """One seed each, that makes hardly a mistake, as in the search: twice its standard error is more than is left."""
+    task = Task(name="mood", sentence_columns=("text",), label_column="mood", label=Classes(count=3), metric="macro_f1")
+    labels = {"mood": np.arange(60) % 3}
+    trainings = []
+    for wrong in (1, 2, 3):
+        predicted = {"mood": np.where(np.arange(60) < wrong, (labels["mood"] + 1) % 3, labels["mood"])}
+        trainings.append(Training(predicted, overall_of([task], labels, predicted), metrics=np.ones(1)))
+    contenders = [contender(f"t00{number}", [one]) for number, one in enumerate(trainings, 1)]
+    searched = {"t001": 1.0, "t002": 0.95, "t003": 0.98}
+    selection, _ = select([task], labels, contenders, searched, "score")
+    estimates = [selection.corrected, *(one.mean for one in selection.finalists if one.mean)]
+    assert len(estimates) == 4
+    assert max(one.high for one in estimates) == 1.0
+    for one in estimates:
+        assert 0.8 < one.low < one.value < one.high
 
 
 def test_a_single_finalist_is_chosen(made: Search) -> None:

@@ -249,4 +249,9 @@ def test_gains_add_up_to_the_whole() -> None:
     gains = [step.gain for step in others if step.gain is not None]
     assert sum(gain.value for gain in gains) == pytest.approx(path.steps[-1].overall - first.overall, abs=1e-12)
     assert all(gain.low < gain.value < gain.high for gain in gains)
+    assert path.whole is not None
+    assert path.whole.value == pytest.approx(sum(gain.value for gain in gains), abs=1e-12)
+    ends = measured("jetty-final", [trained[0], trained[-1]], CS224N, labels)
+    assert path.whole == ends.whole == ends.steps[1].gain, "of the ends alone"
+    assert measured("jetty-final", trained[:1], CS224N, labels).whole is None
     assert others[-1].changes == [Change("noise", "0.6", "0.2"), Change("new", NOT_DRAWN, "1")]

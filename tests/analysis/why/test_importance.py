@@ -200,6 +200,25 @@ def test_stopped_and_diverged_trials_are_held_against_the_best_whatever_they_sco
     assert alone["switch"].share == 0.0, "all that completed have the same"
 
 
+def test_what_is_beyond_chance_comes_before_what_only_looks_important() -> None:
+    """With few trials a fine scale differs more by luck than a switch does by its effect."""
+
+    def switched(draw: Draw) -> float:
+        return (draw.choice("switch", "on", "off") == "on") + sum(
+            0 * draw.number(f"dead {number}") for number in range(9)
+        )
+
+    surpassed = 0
+    for seed in range(RUNS):
+        found = importances(simulate(switched, seed, trials=24))
+        assert [one.warning is not None for one in found] == sorted(one.warning is not None for one in found)
+        for some in ([one.share for one in found if (one.warning is None) == sure] for sure in (True, False)):
+            assert some == sorted(some, key=lambda share: -(share or 0))
+        sure = [one.share or 0 for one in found if one.warning is None]
+        surpassed += bool(sure) and max((one.share or 0 for one in found if one.warning), default=0) > min(sure)
+    assert surpassed, "the order is not that of the shares alone"
+
+
 def test_paused_trials_count_as_those_that_were_stopped() -> None:
     def found(state: State) -> list[Importance]:
         others = simulate(plain, 2, trials=20, state=state)

@@ -120,6 +120,7 @@ def test_chance_stands_below_the_models(results: Results) -> None:
     assert cells[1:4] == ["", f"{chance.overall:.4f}", ""]
     assert cells[6:9] == [f"{chance.by_task[task]:.3f}" for task in TASKS]
     assert "Chance: what one and the same prediction for every row scores there at best." in text
+    assert "Dev: what the models were chosen on, which flatters them." in text
     assert "Not shown to be better than chance" not in text
     overall, of_task = results.final.overall, results.final.by_task["sentiment"]
     high = dataclasses.replace(chance, overall=overall.value, by_task={**chance.by_task, "sentiment": 0.99})
@@ -211,3 +212,18 @@ def test_the_way_to_the_winner(results: Results) -> None:
         "0.7160",
         "+0.0340 (+0.0280 to +0.0400)",
     ]
+    assert row(text, "all of it")[1:] == ["", "+0.1250 (+0.1150 to +0.1350)"]
+
+
+def test_points_that_are_ahead_on_test_are_named(results: Results) -> None:
+    """But for a training of the chosen configuration itself, where that is one of them."""
+    assert results.behind is None
+    assert "is behind" not in printed(results)
+    final, (first, second, *others) = results.final.overall.value, results.peers
+    high, higher = (dataclasses.replace(results.final, overall=Estimate(final + by, 0.0, 1.0)) for by in (0.01, 0.02))
+    own = dataclasses.replace(others[0], name=results.selection.winner.seeds[0].name, test=higher)
+    one = dataclasses.replace(results, peers=[dataclasses.replace(first, test=high), second, own])
+    assert one.behind == f"behind the point {first.point} ({final + 0.01:.4f})"
+    two = dataclasses.replace(results, peers=[one.peers[0], dataclasses.replace(second, test=higher)])
+    told = f"{second.point} ({final + 0.02:.4f}), {first.point} ({final + 0.01:.4f})"
+    assert f"On test, what is kept is behind the points {told}.\n" in printed(two)
