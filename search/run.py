@@ -15,7 +15,7 @@ from model.console import Console
 from model.errors import UserError, reported
 from model.network.shape import another_can_be_named, read_config
 from search.commands import own_name
-from search.description import announce, announce_inputs, computes_in, describe_run, differences, nothing_left
+from search.description import announce, announce_inputs, computes_in, describe_run, differences
 from search.disk import check_room, room_for_states
 from search.dry_run import dry_run
 from search.flags import Flags, check_flags, without_effect
@@ -25,6 +25,7 @@ from search.ledger import read_ledger, set_aside_damage
 from search.lock import locked
 from search.resources import Machine, local_machine, share, share_again
 from search.run_folder import RunFolder, RunInfo, create_run, default_name, newest_run, open_run
+from search.standing import nothing_left
 
 if TYPE_CHECKING:
     from model.data.tokens import Tokens
