@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-from rich.console import Console
 
+from model.console import Console
 from model.data.contamination import describe
 from model.data.corpus import NAMED, Corpus
 from model.data.labels import doubtful_labels
@@ -182,7 +182,7 @@ def _sizes(inputs: Inputs, task: str) -> str:
 
 def _say(lines: Iterable[tuple[str, object]], console: Console) -> None:
     for what, value in lines:
-        console.print(f"{what:8} {value}", soft_wrap=True, highlight=False, markup=False)
+        console.say(f"{what:8} {value}")
 
 
 def _task_words(sources: Sequence[Source]) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tyro
-from rich.console import Console
 
+from model.console import Console
 from model.data.contamination import contamination
 from model.data.corpus import NAMED, Corpus, Skipped
 from model.data.scores import score
