@@ -20,6 +20,7 @@ from search.leaderboard import front_table, leaderboard_table, make_console
 from search.ledger import read_events, read_ledger
 from search.records import Session, Suggested, winner
 from search.run_folder import RunFolder, newest_run, next_command, open_run
+from search.standing import standing_of
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
@@ -70,7 +71,7 @@ def show_winner(run: RunFolder, console: Console) -> None:
     won = winner(records)
     if won is None:
         raise UserError(f"{run.path}: no trial of this run has ended an epoch and is sound")
-    console.print(f"Run [bold]{run.name}[/bold]: {run.standing().words}", highlight=False)
+    console.print(f"Run [bold]{run.name}[/bold]: {standing_of(run).words}", highlight=False)
     console.print(leaderboard_table(records, info.tasks, width=console.width))
     if len(info.objectives) > 1:
         console.print(front_table(records, info.objectives))

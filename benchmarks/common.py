@@ -74,7 +74,7 @@ def with_short_evaluation(tokens: Tokens) -> Tokens:
             parts["dev"],
             sentences=tuple(dataclasses.replace(s, starts=s.starts[:9]) for s in parts["dev"].sentences),
             labels=parts["dev"].labels[:8],
-            in_train=parts["dev"].in_train[:8],
+            contaminated=parts["dev"].contaminated[:8],
         )}
         for task, parts in tokens.splits.items()
     }  # fmt: skip

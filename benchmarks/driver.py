@@ -12,8 +12,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from ray.tune.schedulers import TrialScheduler
-from rich.console import Console
 
+from model.console import Console
 from model.problem import Problem
 from search.budget import Budget
 from search.halt import Halt

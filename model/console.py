@@ -14,6 +14,10 @@ class Console(rich.console.Console):
     may_be_unread = False
     """After Ctrl-C, of which a reader such as `tee` dies too: what it doesn't read is dropped then, and no error."""
 
+    def say(self, line: str) -> None:
+        """Prints a line as it is, whatever brackets are in it and however long it is."""
+        self.print(line, soft_wrap=True, highlight=False, markup=False)
+
     def on_broken_pipe(self) -> None:
         """rich calls it where it has caught a BrokenPipeError."""
         if not self.may_be_unread:

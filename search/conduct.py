@@ -215,7 +215,7 @@ def show_end(run: RunFolder, history: History, info: RunInfo, console: Console, 
         lines.append(f"Next:  {next_command(run)}")
         lines.append(f"Watch: {watch_command(run.path.parent)}")
     for line in lines:
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        console.say(line)
 
 
 def ends(records: list[TrialRecord]) -> str:

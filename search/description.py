@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import platform
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-from rich.console import Console
 
+from model.console import Console
 from model.data.contamination import describe
 from model.data.corpus import NAMED, Corpus
 from model.data.labels import doubtful_labels
 from model.data.scores import constant_score
 from model.data.tasks import METRIC_NAMES, Source
 from model.problem import Problem
-from search.budget import Budget
 from search.flags import Flags
 from search.inputs import Inputs
 from search.pareto import OBJECTIVES
-from search.records import History
 from search.resources import Machine, Shares
-from search.run_folder import RunFolder, RunInfo, versions, watch_command
+from search.run_folder import RunInfo, watch_command
 
 if TYPE_CHECKING:
     from model.network.pretrained import Encoder
@@ -71,6 +71,17 @@ def describe_run(flags: Flags, inputs: Inputs, encoder: Encoder, shares: Shares)
         cache_gb=CACHE_GB if flags.cache_gb is None else flags.cache_gb,
         versions=versions(),
     )
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the packages that decide a run's numbers."""
+    found = {"python": platform.python_version()}
+    for package in ("torch", "ray", "optuna", "numpy", "scipy", "tokenizers", "minbert-search"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:  # a checkout that was never installed
+            found[package] = "not installed"
+    return found
 
 
 def computes_in(precision: str, address: str | None, shares: Shares) -> str:
@@ -171,7 +182,7 @@ def _sizes(inputs: Inputs, task: str) -> str:
 
 def _say(lines: Iterable[tuple[str, object]], console: Console) -> None:
     for what, value in lines:
-        console.print(f"{what:8} {value}", soft_wrap=True, highlight=False, markup=False)
+        console.say(f"{what:8} {value}")
 
 
 def _task_words(sources: Sequence[Source]) -> str:
@@ -192,16 +203,6 @@ def budget_words(info: RunInfo) -> str:
     in_all = f"{info.trials}" if info.trials is not None else "as many as can be"
     within = f", within {info.budget}" if info.budget else ""
     return f"{in_all} of {most}{info.epochs} epochs of {info.epoch_examples} examples{within}"
-
-
-def nothing_left(run: RunFolder, info: RunInfo, history: History) -> str | None:
-    """Why a run that is to be resumed has nothing to do; None where it has."""
-    ended = sum(record.has_ended for record in history.trials.values())
-    if info.trials is not None and ended >= info.trials:
-        return f"{run.name}: all {ended} trials have ended; --trials N with a larger N goes on with more"
-    if Budget.parse(info.budget).used_up(history.seconds_spent(), history.epochs_spent()):
-        return f"{run.name}: its budget of {info.budget} is used up; a larger --budget goes on"
-    return None
 
 
 def differences(before: RunInfo, now: RunInfo) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import optuna
 from optuna.samplers import RandomSampler
-from rich.console import Console
 
+from model.console import Console
 from model.describe import describe
 from model.problem import Problem
 from search.records import POINT
@@ -25,4 +25,4 @@ def dry_run(space: Space, problem: Problem, count: int, seed: int, console: Cons
             name = names[number] if number < len(names) else "drawn at random"
             console.print(f"{number + 1}. {name}", style="bold", highlight=False)
             for line in describe(config):
-                console.print(f"   {line}", soft_wrap=True, highlight=False, markup=False)
+                console.say(f"   {line}")

@@ -87,7 +87,9 @@ def given(flags: Flags) -> Inputs:
 
 
 def _of_test(checked: Corpus) -> OfTest:
-    known = [line for other in SEARCHED for line in describe(contamination(checked, "test", other), "test", other)]
+    known = [
+        line for earlier in SEARCHED for line in describe(contamination(checked, "test", earlier), "test", earlier)
+    ]
     return OfTest(checked.size("test"), known)
 
 

@@ -12,10 +12,11 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol, Self
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from model.console import Console
 from search.leaderboard import add_trial, trial_table
 from search.records import (
     Decision,
@@ -82,7 +83,7 @@ class PlainLines:
                 pass  # a stop is told by the end that follows
 
     def _print(self, line: str) -> None:
-        self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+        self._console.say(line)
 
 
 class LiveTable:
@@ -111,11 +112,11 @@ class LiveTable:
         # These stay to be read, above the table.
         if isinstance(event, Report):
             for note in self._notes.new_in(event):
-                self._console.print(f"{event.trial}  {note}", highlight=False, markup=False)
+                self._console.say(f"{event.trial}  {note}")
         if isinstance(event, Retry):
-            self._console.print(f"{event.trial}  {retry_text(event, record)}", highlight=False, markup=False)
+            self._console.say(f"{event.trial}  {retry_text(event, record)}")
         if isinstance(event, End) and event.state == "failed":
-            self._console.print(f"{event.trial}  {end_text(record)}", highlight=False, markup=False)
+            self._console.say(f"{event.trial}  {end_text(record)}")
 
     def _render(self) -> RenderableType:
         ranked = leaderboard(list(self._records.values()))

@@ -74,7 +74,7 @@ def _open(folder: RunFolder, stack: ExitStack, console: Console) -> None:
     except OSError as error:
         raise UserError(f"{folder.path}: can't be written to ({error.strerror})") from None
     if damage:
-        console.print(damage, soft_wrap=True, highlight=False, markup=False)
+        console.say(damage)
 
 
 def _newest(records: Mapping[str, TrialRecord]) -> dict[str, TrialRecord]:

@@ -15,7 +15,7 @@ from model.console import Console
 from model.errors import UserError, reported
 from model.network.shape import another_can_be_named, read_config
 from search.commands import own_name
-from search.description import announce, announce_inputs, computes_in, describe_run, differences, nothing_left
+from search.description import announce, announce_inputs, computes_in, describe_run, differences
 from search.disk import check_room, room_for_states
 from search.dry_run import dry_run
 from search.flags import Flags, check_flags, without_effect
@@ -25,6 +25,7 @@ from search.ledger import read_ledger, set_aside_damage
 from search.lock import locked
 from search.resources import Machine, local_machine, share, share_again
 from search.run_folder import RunFolder, RunInfo, create_run, default_name, newest_run, open_run
+from search.standing import nothing_left
 
 if TYPE_CHECKING:
     from model.data.tokens import Tokens
@@ -75,7 +76,7 @@ def start(flags: Flags, console: Console, begun: float) -> int:
         tell_cut(tokens, read_config(inputs.encoder_name)[1].max_positions, console)
         if unused := without_effect(flags):
             text = f"note     of no effect without training: {', '.join(unused)}"
-            console.print(text, soft_wrap=True, highlight=False, markup=False)
+            console.say(text)
         dry_run(inputs.space, inputs.problem, flags.dry_run, flags.seed, console)
         return 0
     with another_can_be_named():
@@ -117,12 +118,12 @@ def resume(flags: Flags, console: Console, begun: float) -> int:
         stack.enter_context(locked(run.lock, f"the run {run.path}"))
         damage = set_aside_damage(run.ledger)
         if damage:
-            console.print(damage, soft_wrap=True, highlight=False, markup=False)
+            console.say(damage)
         asked = run.info()
         info = replace(asked, trials=flags.trials or asked.trials, budget=flags.budget or asked.budget)
         nothing = nothing_left(run, info, read_ledger(run.ledger))
         if nothing:
-            console.print(nothing, soft_wrap=True, highlight=False, markup=False)
+            console.say(nothing)
             return 0
         inputs, encoder = found_again(run, info)
 
@@ -155,7 +156,7 @@ def resume(flags: Flags, console: Console, begun: float) -> int:
         check_cache(flags, info)
         announce(run.path, info, inputs, machine, shares, console)
         for difference in differences(asked, info):
-            console.print(difference, soft_wrap=True, highlight=False, markup=False)
+            console.say(difference)
         run.write_info(info)
         tokens = tokenize(inputs.corpus, encoder, info.max_tokens)
         if flags.address is None:
@@ -169,7 +170,7 @@ def tell_cut(tokens: Tokens, most: int, console: Console) -> None:
 
     why = "--max-tokens" if tokens.max_length < most else "the most that the encoder takes"
     for line in describe_cut(tokens):
-        console.print(f"cut      {line} ({why})", soft_wrap=True, highlight=False, markup=False)
+        console.say(f"cut      {line} ({why})")
 
 
 def trials_per_gpu(
@@ -190,7 +191,7 @@ def trials_per_gpu(
         found = trials_that_fit(
             machine, inputs.space, inputs.problem, tokens, encoder, cast("Precision", precision), console
         )
-    console.print(str(found), soft_wrap=True, highlight=False, markup=False)
+    console.say(str(found))
     return found.trials
 
 

@@ -1,4 +1,4 @@
-"""What lies where in runs/NAME. The read side is all that analysis needs of a search.
+"""What lies where in runs/NAME; how far a run has come is in `search.standing`.
 
 runs/NAME/
     run.json            what was asked: space, tasks, data, encoder, budget, seed, versions (RunInfo)
@@ -21,28 +21,25 @@ runs/NAME/
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import json
 import os
-import platform
 import re
 import shlex
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from model.data.tables import TaskError
 from model.data.tasks import Source, sources_of
 from model.errors import UserError
 from model.nearest import nearest
-from search.budget import Budget
 from search.commands import as_typed, command, own_name
 from search.ledger import read_ledger
 from search.lock import is_locked
 from search.pareto import Objective
-from search.records import History, TrialRecord, count_states, leaderboard, put_down
+from search.records import History, TrialRecord, leaderboard, put_down
 
 _INFO_FILE = "run.json"
 
@@ -117,16 +114,6 @@ class RunInfo:
         return [source.task.name for source in self.sources]
 
 
-@dataclass(frozen=True)
-class Standing:
-    """How far a run has come."""
-
-    state: Literal["running", "unfinished", "spent", "done"]
-    """Somebody writes to it; nobody does, and trials are left to do; nor may any be done, for the budget is used up;
-    all that was asked for is done."""
-    words: str
-
-
 class RunFolder:
     """One run on disk. Its path is absolute where it is to be trained in: Ray's processes have directories of their
     own."""
@@ -190,22 +177,6 @@ class RunFolder:
             return read_ledger(self.ledger) if self.ledger.exists() else History()
         except UserError as error:
             raise UserError(f"{error}; {resume_command(self)} goes on from the line before") from None
-
-    def standing(self) -> Standing:
-        """How far the run has come, and whether it goes on."""
-        written_to = is_locked(self.lock)
-        info, history = self.info(), self.history()
-        records = list(history.trials.values())
-        ended = sum(record.has_ended for record in records)
-        if info.trials is not None and ended >= info.trials:
-            return Standing("done", f"all {ended} trials ended")
-        of_all = f"{ended} of {info.trials}" if info.trials is not None else f"{ended}"
-        if written_to:
-            return Standing("running", f"running, {of_all} trials ended")
-        if Budget.parse(info.budget).used_up(history.seconds_spent(), history.epochs_spent()):
-            trials = count_states(put_down(records)) or "no trial begun"
-            return Standing("spent", f"budget of {info.budget} used up, {trials}")
-        return Standing("unfinished", f"unfinished, {of_all} trials ended")
 
     def trial(self, name: str) -> Path:
         """The folder of one trial."""
@@ -316,14 +287,3 @@ def _exists(path: Path) -> str:
     if (path / _INFO_FILE).is_file():
         return f"{path} exists; go on with it by {resume_command(RunFolder(path))}, or name another run with --run"
     return f"{path} exists; name another run with --run"
-
-
-def versions() -> dict[str, str]:
-    """Of Python and the packages that decide a run's numbers."""
-    found = {"python": platform.python_version()}
-    for package in ("torch", "ray", "optuna", "numpy", "scipy", "tokenizers", "minbert-search"):
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:  # a checkout that was never installed
-            found[package] = "not installed"
-    return found

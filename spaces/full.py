@@ -50,7 +50,6 @@ from model.problem import Problem, losses_for
 
 def space(trial: BaseTrial, problem: Problem) -> TrialConfig:
     """One configuration."""
-    check_names(problem)
     technique = draw_technique(trial, problem)
     encoder = draw_encoder(trial, problem, technique)
     deep = trial.suggest_categorical("head.depth", ["linear", "deep"]) == "deep"
@@ -73,11 +72,9 @@ PARTS = (
 """What the names of parameters begin with, beside tasks."""
 
 
-def check_names(problem: Problem) -> None:
-    """No task's parameters may be called as others are."""
-    for task in problem.tasks:
-        if task.name in PARTS:
-            raise ValueError(f"a task is called {task.name!r}, as parameters of this space are; give it another name")
+def part_of(task: Task) -> str:
+    """What the names of a task's parameters begin with: what it is called itself, if nothing above is."""
+    return f"task.{task.name}" if task.name in PARTS else task.name
 
 
 def draw_technique(trial: BaseTrial, problem: Problem) -> str:
@@ -216,28 +213,28 @@ def draw_task(trial: BaseTrial, problem: Problem, task: Task, deep: bool, techni
     choices = draw_pair(trial, task) if task.is_pair else {}
     cosine = choices.get("cosine", "none")
     if deep and cosine != "alone":
-        choices["task_layers"] = trial.suggest_int(f"{task.name}.task_layers", 1, 3)
+        choices["task_layers"] = trial.suggest_int(f"{part_of(task)}.task_layers", 1, 3)
         if choices["task_layers"] > 1:  # the heads' common one, or none
-            choices["activation"] = trial.suggest_categorical(f"{task.name}.activation", [None, "identity"])
+            choices["activation"] = trial.suggest_categorical(f"{part_of(task)}.activation", [None, "identity"])
     choices |= draw_loss(trial, task, cosine)
     # Weights matter to each other only, so the first task's stays 1; with uncertainty weighting they are learned.
     if task is not problem.tasks[0] and technique != "uncertainty":
-        choices["weight"] = trial.suggest_float(f"{task.name}.weight", 0.5, 2.0, log=True)
+        choices["weight"] = trial.suggest_float(f"{part_of(task)}.weight", 0.5, 2.0, log=True)
     return TaskConfig(**choices)
 
 
 def draw_pair(trial: BaseTrial, task: Task) -> dict[str, Any]:
     """How a task on two sentences meets the encoder, and how the two are compared."""
-    encoding = trial.suggest_categorical(f"{task.name}.pair_encoding", ["cross", "bi"])
+    encoding = trial.suggest_categorical(f"{part_of(task)}.pair_encoding", ["cross", "bi"])
     choices: dict[str, Any] = {"pair_encoding": encoding}
     if encoding == "bi" and not isinstance(task.label, Classes):  # one score, and pairs that belong together
-        choices["cosine"] = trial.suggest_categorical(f"{task.name}.cosine", ["none", "added", "alone"])
-        choices["ranking_weight"] = trial.suggest_categorical(f"{task.name}.ranking_weight", [0.0, 0.1])
+        choices["cosine"] = trial.suggest_categorical(f"{part_of(task)}.cosine", ["none", "added", "alone"])
+        choices["ranking_weight"] = trial.suggest_categorical(f"{part_of(task)}.ranking_weight", [0.0, 0.1])
     if choices.get("cosine") != "alone":
         # Asked for by every task on pairs, and by one name: it is the same for all of them.
         choices["pair_order"] = trial.suggest_categorical("pairs.order", ["given", "both"])
         if encoding == "bi":
-            features = trial.suggest_categorical(f"{task.name}.pair_features", ["concat", "difference", "product"])
+            features = trial.suggest_categorical(f"{part_of(task)}.pair_features", ["concat", "difference", "product"])
             choices["pair_features"] = features
     return choices
 
@@ -250,13 +247,15 @@ def draw_loss(trial: BaseTrial, task: Task, cosine: str) -> dict[str, Any]:
         case Binary(), "added":  # which takes one logit
             return {"loss": "bce"}
         case Number(low=low, high=high), "alone":
-            loss = trial.suggest_categorical(f"{task.name}.cosine_loss", ["mse", "mae", "cosine_embedding"])
+            loss = trial.suggest_categorical(f"{part_of(task)}.cosine_loss", ["mse", "mae", "cosine_embedding"])
             if loss != "cosine_embedding":
                 return {"loss": loss}
-            threshold = trial.suggest_float(f"{task.name}.threshold", 0.7 * low + 0.3 * high, 0.3 * low + 0.7 * high)
+            threshold = trial.suggest_float(
+                f"{part_of(task)}.threshold", 0.7 * low + 0.3 * high, 0.3 * low + 0.7 * high
+            )
             return {"loss": loss, "threshold": threshold}
     losses = losses_for(task)
-    return {"loss": losses[0] if len(losses) == 1 else trial.suggest_categorical(f"{task.name}.loss", losses)}
+    return {"loss": losses[0] if len(losses) == 1 else trial.suggest_categorical(f"{part_of(task)}.loss", losses)}
 
 
 def draw_sharing(trial: BaseTrial, tasks: dict[str, TaskConfig]) -> SharingConfig | None:
@@ -369,7 +368,7 @@ def of_tasks(wished: dict[str, Any], problem: Problem) -> dict[str, Any]:
         sentences = "pair" if task.is_pair else "single"
         kinds = {"task", sentences, task.kind, f"{task.kind}_{sentences}"}
         for part in (by_kind[kind] for kind in by_kind if kind in kinds):
-            own |= {f"{task.name}.{name}": value for name, value in part.items()}
+            own |= {f"{part_of(task)}.{name}": value for name, value in part.items()}
     names = [task.name for task in problem.tasks]
     return own | {f"sharing.{up}_to_{down}": True for up in names for down in names}
 

@@ -22,6 +22,7 @@ ALLOWED_ALL_THE_SAME = {
     "analysis": (
         *(
             "search.run_folder",
+            "search.standing",
             "search.commands",
             "search.records",
             "search.ledger",
@@ -66,7 +67,7 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
     ("module", "absent"),
     [
         ("model.training.loop", ("ray", "optuna", "search", "analysis")),
-        ("search.run_folder", ("ray", "torch", "optuna")),
+        ("search.standing", ("ray", "torch", "optuna")),
         ("analysis.best", ("ray", "torch", "optuna")),
         ("analysis.winner.refit", ("ray",)),
         ("analysis.report", ("ray", "torch")),

@@ -28,6 +28,7 @@ from search.pareto import front as search_front
 from search.pareto import seconds_an_epoch
 from search.records import POINT, Report, TrialRecord, winner
 from search.run_folder import RunFolder, RunInfo, next_command
+from search.standing import standing_of
 
 MOST_ROWS = 15
 """Of the leaderboard, before the others are folded away."""
@@ -103,7 +104,7 @@ def page(run: RunFolder) -> dict[str, Any]:
         "way": _way(records, won),
         "sections": SECTIONS,
         "most_rows": MOST_ROWS,
-        "standing": run.standing(),
+        "standing": standing_of(run),
         "tiles": _tiles(info, won, results, kept, records, seconds),
         "figure_rows": rows,
         "error_in_words": wording.error([source.task for source in info.sources]),

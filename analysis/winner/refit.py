@@ -68,7 +68,7 @@ def refit(run: RunFolder, options: Options, console: Console, go_on: str) -> Res
         mistakes=worst_mistakes(ground.corpus, "test", kept.outputs["test"], kept.read("test")),
         chance=kept.trained.chance("test"),
         test_size=ground.corpus.size("test"),
-        contaminated={"dev": trained.in_train("dev"), "test": kept.trained.in_train("test")},
+        contaminated={"dev": trained.contaminated("dev"), "test": kept.trained.contaminated("test")},
         flags=options.flags(),
     )
     said = {record.name: trained.outputs(record) for record in names.values() if trained.is_sound(record)}

@@ -1,7 +1,7 @@
 """What `python -m analysis.best --refit` finds, as plain values: what it prints, and what the report draws.
 
 refit/results.json     a Results
-refit/labels.npz       TASK.SPLIT: labels; TASK.SPLIT.in_train: whether the example stands in train too,
+refit/labels.npz       TASK.SPLIT: labels; TASK.SPLIT.contaminated: whether the example stands in train too,
                        or, of test, in dev
 refit/outputs/NAME.npz TASK.SPLIT: what a model says of each example of dev and test (model.training.evaluate.outputs);
                        NAME is that of a trial in `retrained`, or soup, ensemble, and kept for what lies in model/

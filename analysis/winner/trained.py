@@ -122,8 +122,8 @@ class Trained:
         for task in self.tokens.tasks:
             examples = self.tokens.splits[task.name][split]
             by_task[task.name] = constant_score(task.metric, examples.labels)
-            if not examples.in_train.all():
-                clean[task.name] = constant_score(task.metric, examples.labels[~examples.in_train])
+            if not examples.contaminated.all():
+                clean[task.name] = constant_score(task.metric, examples.labels[~examples.contaminated])
         return _figures(self.tokens.tasks, by_task, clean)
 
     def on_test(self, outputs: Outputs) -> OnTest:
@@ -140,9 +140,9 @@ class Trained:
         """By task."""
         return {task.name: self.tokens.splits[task.name][split].labels for task in self.tokens.tasks}
 
-    def in_train(self, split: Split) -> dict[str, int]:
+    def contaminated(self, split: Split) -> dict[str, int]:
         """How many examples of it stand in train too, or, of test, in dev, by task."""
-        return {task.name: int(self.tokens.splits[task.name][split].in_train.sum()) for task in self.tokens.tasks}
+        return {task.name: int(self.tokens.splits[task.name][split].contaminated.sum()) for task in self.tokens.tasks}
 
     def save_labels(self, path: Path) -> None:
         """Writes an .npz file with the labels of dev and test, and which examples stand in train too, or, of test, in
@@ -152,7 +152,7 @@ class Trained:
             for split in ("dev", "test"):
                 examples = self.tokens.splits[task.name][split]
                 arrays[f"{task.name}.{split}"] = examples.labels
-                arrays[f"{task.name}.{split}.in_train"] = examples.in_train
+                arrays[f"{task.name}.{split}.contaminated"] = examples.contaminated
         np.savez_compressed(path, allow_pickle=False, **arrays)
 
 

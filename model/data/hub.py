@@ -15,11 +15,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from huggingface_hub.errors import HTTPError  # pyright: ignore[reportPrivateImportUsage]
-
 from model.data.rows import BadRow, Cells, checked
 from model.data.tasks import Source, Split
 from model.errors import UserError
+from model.hub_address import check_hub_has_address
 
 LIBRARY = "datasets>=4.0"
 """What the extra `hub` (pyproject.toml) installs."""
@@ -74,6 +73,15 @@ class Hub:
             raise UserError(
                 f'--data hub: the package datasets is not installed; {sys.executable} -m pip install "{LIBRARY}"'
             ) from None
+        self._fetched: dict[str, Mapping[str, Any]] = {}
+        """By dataset, its splits by name."""
+        self._no_address: OSError | None = None
+        try:
+            check_hub_has_address()
+        except OSError as error:
+            self._no_address = error
+            # Not told so, the library looks for the hub half a minute a dataset, also where it was fetched before.
+            self._library.config.HF_HUB_OFFLINE = True
 
     def has(self, source: Source, key: Split) -> bool:
         return key in DATASETS[source.task.name].splits
@@ -86,11 +94,16 @@ class Hub:
 
     def rows(self, source: Source, key: Split, columns: Sequence[str]) -> Iterator[tuple[int, Cells | BadRow]]:
         dataset, place = DATASETS[source.task.name], self.name(source, key)
+        splits, split = self._splits(dataset), dataset.splits[key]
+        if split not in splits:
+            raise UserError(f"{dataset}: no split {split!r} (splits found: {', '.join(map(repr, splits))})")
         theirs = {column: dataset.columns[column] for column in columns if column != source.id_column}
-        found = self._fetched(dataset, dataset.splits[key])
+        found: Mapping[str, Sequence[object]] = splits[split].to_dict()
         for column in theirs.values():
             if column not in found:
                 raise UserError(f"{place}: no column {column!r} (columns found: {', '.join(map(repr, found))})")
+        if not any(found.values()):
+            raise UserError(f"{place}: no rows")
         for number, values in enumerate(zip(*(found[column] for column in theirs.values()), strict=True)):
             cells = {column: _text(value) for column, value in zip(theirs.values(), values, strict=True)}
             sound = checked(cells)
@@ -100,19 +113,27 @@ class Hub:
                 ids = {} if source.id_column is None else {source.id_column: str(number)}
                 yield number, ids | {ours: sound[column] for ours, column in theirs.items()}
 
-    def _fetched(self, dataset: HubDataset, split: str) -> Mapping[str, Sequence[object]]:
-        """A split's columns: from the hub, or from what was fetched before."""
-        # HTTPError, as huggingface_hub has it, is of the library that its version speaks HTTP with: httpx or httpx2. A
-        # lost connection is no OSError there.
-        failures = (OSError, ValueError, HTTPError, self._library.exceptions.DatasetsError)
-        try:
-            return self._library.load_dataset(dataset.repository, dataset.subset, split=split).to_dict()
-        except failures as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise UserError(
-                f"--data hub: {dataset} is not to be had from the hub ({reason}); what was fetched before is read "
-                "without it, and --data FOLDER reads files"
-            ) from None
+    def _splits(self, dataset: HubDataset) -> Mapping[str, Any]:
+        """All that the dataset has, by name: from the hub, or from what was fetched before. Asked for once."""
+        name = str(dataset)
+        if name not in self._fetched:
+            try:
+                self._fetched[name] = self._library.load_dataset(dataset.repository, dataset.subset)
+            except Exception as error:  # what may be raised on the way from hub to rows, the library does not say
+                reason = self._no_address or error
+                raise UserError(
+                    f"--data hub: {name} is not to be had from the hub ({_in_a_line(reason)}); what was fetched "
+                    "before is read without it, and --data FOLDER reads files"
+                ) from None
+        return self._fetched[name]
+
+
+def _in_a_line(error: BaseException) -> str:
+    """What went wrong, at the root of it: the library says of a broken file that an error occurred."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    said = str(error).strip()
+    return said.splitlines()[0] if said else type(error).__name__
 
 
 def _text(value: object) -> str:

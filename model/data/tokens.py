@@ -44,8 +44,8 @@ class TokenizedSplit:
     """One for a task on single sentences, two for a task on pairs."""
     labels: np.ndarray
     """float32, NaN where the split has no labels."""
-    in_train: np.ndarray
-    """bool, (N,), of dev and test: whether the example stands in train too, or, of test, in dev
+    contaminated: np.ndarray
+    """bool, (N,): whether the example stands in an earlier split too: of dev in train, of test in train or dev
     (`model.data.contamination`). All False in the other splits, and where the corpus holds no train."""
 
     def __len__(self) -> int:
@@ -120,7 +120,7 @@ def _with_dev(splits: Mapping[Split, TokenizedSplit]) -> dict[Split, TokenizedSp
     return {
         **splits,
         "train": TokenizedSplit(sentences, labels, np.zeros(len(labels), dtype=bool)),
-        "dev": replace(dev, in_train=np.ones(len(dev), dtype=bool)),
+        "dev": replace(dev, contaminated=np.ones(len(dev), dtype=bool)),
     }
 
 
@@ -136,15 +136,15 @@ def _tokenize(tokenizer: Tokenizer, corpus: Corpus, task: Task, split: Split) ->
         for slot in range(len(task.sentence_columns))
     )
     labels = np.array([np.nan if e.label is None else e.label for e in examples], dtype=np.float32)
-    return TokenizedSplit(sentences, labels, _in_train(corpus.examples[task.name], split))
+    return TokenizedSplit(sentences, labels, _contaminated(corpus.examples[task.name], split))
 
 
-def _in_train(splits: Mapping[Split, Sequence[Example]], split: Split) -> np.ndarray:
+def _contaminated(splits: Mapping[Split, Sequence[Example]], split: Split) -> np.ndarray:
     mask = np.zeros(len(splits[split]), dtype=bool)
     if split in ("dev", "test") and "train" in splits:
         # Which model is kept was decided on dev: what of test stands there is not clean either.
-        known = [*splits["train"], *(splits.get("dev", ()) if split == "test" else ())]
-        mask[contaminated(known, splits[split]).rows] = True
+        earlier = [*splits["train"], *(splits.get("dev", ()) if split == "test" else ())]
+        mask[contaminated(earlier, splits[split]).rows] = True
     return mask
 
 

@@ -5,15 +5,11 @@ from __future__ import annotations
 import json
 import re
 import reprlib
-import socket
-import time
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args
-from urllib.parse import urlsplit
 
 import huggingface_hub
 from huggingface_hub.errors import (
@@ -25,6 +21,7 @@ from huggingface_hub.errors import (
 
 from model.data.demo import ENCODER as DEMO_ENCODER
 from model.errors import UserError
+from model.hub_address import check_hub_has_address
 
 CONFIG_FILE = "config.json"
 ActivationName = Literal["gelu", "gelu_new", "gelu_pytorch_tanh", "relu"]
@@ -33,8 +30,6 @@ MOST_LEVELS = 100
 """Of nesting in a JSON file."""
 MOST = 10_000_000
 """No size is larger: a million tokens are a large vocabulary."""
-_PATIENCE = 2.0
-"""Seconds until a name is looked for once more: an answer may be lost, or the network just coming up."""
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = 100
 
@@ -70,7 +65,7 @@ def read_config(name: str) -> tuple[dict[str, Any], BertShape]:
         return config, shape_of(config, str(folder))
     with from_hub(name):
         if not isinstance(huggingface_hub.try_to_load_from_cache(name, CONFIG_FILE), str):
-            _check_hub_has_address()
+            check_hub_has_address()
         path = Path(huggingface_hub.hf_hub_download(name, CONFIG_FILE))
     config = read_json(path)
     return config, shape_of(config, name)
@@ -115,20 +110,6 @@ def another_can_be_named() -> Iterator[None]:
         raise UserError(
             f"{error}; without the hub: --encoder demo, the built-in one, or --encoder path/to/folder"
         ) from None
-
-
-def _check_hub_has_address() -> None:
-    """Raises OSError where the hub's name leads to no address, as without a network: huggingface_hub itself tries for
-    half a minute whether it does. A proxy looks for the address by itself, and offline nobody does."""
-    proxies = urllib.request.getproxies()  # NO_PROXY, which names none, stands among them
-    if huggingface_hub.constants.HF_HUB_OFFLINE or any(kind in proxies for kind in ("http", "https", "all")):
-        return
-    host = urlsplit(huggingface_hub.constants.ENDPOINT).hostname
-    try:
-        socket.getaddrinfo(host, None)
-    except socket.gaierror:
-        time.sleep(_PATIENCE)
-        socket.getaddrinfo(host, None)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -137,7 +137,7 @@ def clean_scores(tokens: Tokens, split: Split, predicted: Mapping[str, np.ndarra
     found = {}
     for task in tokens.tasks:
         examples = tokens.splits[task.name][split]
-        clean = ~examples.in_train
+        clean = ~examples.contaminated
         if clean.any():
             found[task.name] = score(task.metric, predicted[task.name][clean], examples.labels[clean])
     return found

@@ -167,7 +167,7 @@ def main(argv: list[str] | None = None) -> None:
                 console=console,
             )
             save_encoder(flags.output, further)
-        console.print(f"wrote {flags.output}", soft_wrap=True, highlight=False, markup=False)
+        console.say(f"wrote {flags.output}")
 
 
 def _check(flags: Flags) -> None:

@@ -381,5 +381,5 @@ def _outputs(tasks: Sequence[str]) -> tuple[Mapping[str, Any], Mapping[str, Any]
         else:
             labels[key] = rng.integers(2, size=TEST_SIZE)
             said[key] = 1 / (1 + np.exp(-rng.normal(3 * labels[key] - 1.5, 1.6)))
-        labels[f"{key}.in_train"] = np.zeros(TEST_SIZE, dtype=bool)
+        labels[f"{key}.contaminated"] = np.zeros(TEST_SIZE, dtype=bool)
     return {k: v.astype(np.float32) for k, v in said.items()}, labels

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from search.standing import standing_of
 from tests.faults.harness import Search, decisions, figures
 
 GRACE = 60.0
@@ -19,7 +20,7 @@ def test_a_budget_of_epochs(tmp_path: Path, uninterrupted: Search) -> None:
     said, errors = search.start("--budget", "3epochs").ends()
     assert errors == ""
     assert "Ended: budget of 3epochs used up; 1 paused, 1 unfinished" in said
-    assert search.run.standing().words == "budget of 3epochs used up, 1 paused, 1 unfinished"
+    assert standing_of(search.run).words == "budget of 3epochs used up, 1 paused, 1 unfinished"
     assert "A larger budget goes on, such as this:\n" in said
     assert f"--resume {search.run.name} --runs-dir {search.runs_dir} --budget 6epochs\n" in said
     trials = [(record.name, record.state, record.epoch) for record in search.history().trials.values()]

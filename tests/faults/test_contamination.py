@@ -157,12 +157,12 @@ def unlike(corpus) -> Corpus:
 def test_tokens_know_which_rows_stand_in_train(unlike, encoder):
     dirty = contaminated_corpus(unlike, {"sentiment": [3, 5], "similarity": [0]})
     splits = tokenize(dirty, encoder).splits
-    marked = {task: np.flatnonzero(parts["dev"].in_train).tolist() for task, parts in splits.items()}
+    marked = {task: np.flatnonzero(parts["dev"].contaminated).tolist() for task, parts in splits.items()}
     assert marked == {"sentiment": [3, 5], "paraphrase": [], "similarity": [0]}
     for parts in splits.values():
-        assert not parts["train"].in_train.any()
-        assert not parts["test"].in_train.any()
-        assert all((part.in_train.dtype, len(part.in_train)) == (bool, len(part)) for part in parts.values())
+        assert not parts["train"].contaminated.any()
+        assert not parts["test"].contaminated.any()
+        assert all((part.contaminated.dtype, len(part.contaminated)) == (bool, len(part)) for part in parts.values())
 
 
 def test_tokens_know_of_test_what_stands_in_dev_too_and_do_without_train(unlike, encoder):
@@ -174,10 +174,10 @@ def test_tokens_know_of_test_what_stands_in_dev_too_and_do_without_train(unlike,
     }
     tasks = CS224N[:1]
     read = tokenize(Corpus("one task", tasks, {"sentiment": splits}), encoder).splits["sentiment"]
-    assert [np.flatnonzero(read[split].in_train).tolist() for split in ("dev", "test")] == [[0], [4, 7]]
+    assert [np.flatnonzero(read[split].contaminated).tolist() for split in ("dev", "test")] == [[0], [4, 7]]
     del splits["train"]
     read = tokenize(Corpus("one task", tasks, {"sentiment": splits}), encoder).splits["sentiment"]
-    assert not read["dev"].in_train.any()
+    assert not read["dev"].contaminated.any()
 
 
 def test_clean_scores_leave_contaminated_rows_out(unlike, encoder):

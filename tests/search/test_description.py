@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tyro
-from rich.console import Console
 
+from model.console import Console
 from model.data.contamination import contamination
 from model.data.corpus import NAMED, Corpus, Skipped
 from model.data.scores import score
@@ -26,15 +26,12 @@ from search.description import (
     describe_run,
     differences,
     lasting_name,
-    nothing_left,
+    versions,
 )
 from search.flags import Flags
 from search.inputs import Inputs
-from search.records import End, History, Session
 from search.resources import Machine, Node, Shares
-from search.run_folder import RunFolder, versions
 from search.space import load_space
-from tests.search.events import report, suggested
 from tests.search.test_run_folder import INFO
 from tests.search.test_space import GOOD
 
@@ -138,32 +135,8 @@ def test_several_objectives_are_told(inputs: Inputs) -> None:
     assert "for      overall, parameters" in console.file.getvalue().splitlines()  # type: ignore[attr-defined]
 
 
-ENDED = History(
-    [
-        Session(time=0.0),
-        *(suggested(name) for name in ("t001", "t002", "t003")),
-        *(report(name) for name in ("t001", "t002")),
-        *(End(trial=name, state="completed", time=90.0) for name in ("t001", "t002")),
-    ]
-)
-"""Two of three trials have ended, after two epochs and a minute and a half."""
-
-
-@pytest.mark.parametrize(
-    ("trials", "budget", "why"),
-    [
-        (3, None, None),
-        (2, None, "one: all 2 trials have ended; --trials N with a larger N goes on with more"),
-        (1, None, "one: all 2 trials have ended; --trials N with a larger N goes on with more"),
-        (3, "2m", None),
-        (3, "1m30s", "one: its budget of 1m30s is used up; a larger --budget goes on"),
-        (None, "3epochs", None),
-        (None, "2epochs", "one: its budget of 2epochs is used up; a larger --budget goes on"),
-    ],
-)
-def test_nothing_left(trials: int | None, budget: str | None, why: str | None) -> None:
-    info = dataclasses.replace(INFO, trials=trials, budget=budget)
-    assert nothing_left(RunFolder(Path("runs/one")), info, ENDED) == why
+def test_versions_name_what_decides_the_numbers() -> None:
+    assert {"python", "torch", "ray", "optuna"} <= set(versions())
 
 
 def test_what_scores_may_depend_on_that_differs() -> None:

@@ -6,9 +6,9 @@ import io
 from dataclasses import replace
 
 import pytest
-from rich.console import Console
 from rich.table import Table
 
+from model.console import Console
 from search.leaderboard import front_table, leaderboard_table, parameter_count, trial_table
 from search.ledger import Ledger
 from search.progress import LiveTable

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import optuna
 import pytest
+from optuna.distributions import BaseDistribution
 from optuna.samplers import RandomSampler
 
 from model.config import OptimizationConfig, TaskConfig, TrialConfig
 from model.data.tasks import CS224N, Binary, Classes, LabelKind, Number, Task
 from model.data.tokens import tokenize
-from model.errors import UserError
 from model.network.pretrained import Encoder
 from model.problem import Problem
 from model.training.loop import train
@@ -49,6 +50,10 @@ SETS = {
         task("stars", "number"),
     ),
 }
+LIKE_PARTS = ("head", "encoder", "pairs", "optimization")
+SETS["called as parameters are"] = tuple(
+    dataclasses.replace(task, name=name) for task, name in zip(SETS["four"], LIKE_PARTS, strict=True)
+)
 PAPERS = ["jetty-final", "gamarra-udash-final", "naeem-final", "course-baseline"]
 
 
@@ -100,14 +105,24 @@ def test_what_is_left_out_is_said() -> None:
     assert load_space(FULL, problem_of(CS224N)).left_out == {}
 
 
-def test_a_task_called_as_parameters_are() -> None:
-    problem = problem_of((task("head", "binary"),))
-    with pytest.raises(UserError) as caught:
-        load_space(FULL, problem)
-    assert str(caught.value).endswith(
-        "points(problem): a task is called 'head', as parameters of this space are; give it another name"
-    )
-    assert str(caught.value).startswith(f"{FULL}:")
+def parameters(tasks: tuple[Task, ...]) -> dict[str, BaseDistribution]:
+    """All that the full space draws for them, but for what tasks hear which."""
+    problem, space, seen = problem_of(tasks), load_space(FULL, problem_of(tasks)), dict[str, BaseDistribution]()
+    with quiet_optuna():
+        study = optuna.create_study(sampler=RandomSampler(seed=1))
+        for _ in range(300):
+            trial = study.ask()
+            space.draw(trial, problem)
+            seen |= trial.distributions
+    return {name: distribution for name, distribution in seen.items() if "_to_" not in name}
+
+
+def test_tasks_called_as_parameters_are_have_parameters_of_their_own() -> None:
+    usual, theirs = parameters(SETS["four"]), parameters(SETS["called as parameters are"])
+    part = {task.name: f"task.{name}" for task, name in zip(SETS["four"], LIKE_PARTS, strict=True)}
+    assert {name.partition(".")[0] for name in usual} == {*full.PARTS, *part}
+    beginnings = [name.partition(".") for name in usual]
+    assert {f"{part.get(first, first)}.{rest}": usual[f"{first}.{rest}"] for first, _, rest in beginnings} == theirs
 
 
 BASE = "from spaces.smoke import space\n"

@@ -7,8 +7,8 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from rich.console import Console
 
+from model.console import Console
 from search.ledger import Ledger
 from search.progress import LiveTable, PlainLines, clock, progress, seconds_left, summary
 from search.records import (

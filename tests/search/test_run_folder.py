@@ -11,11 +11,9 @@ import pytest
 from model.data.tasks import CS224N_SOURCES
 from search.ledger import Ledger
 from search.lock import locked
-from search.records import Decision, End
 from search.run_folder import (
     RunFolder,
     RunInfo,
-    Standing,
     check_name,
     create_run,
     default_name,
@@ -23,7 +21,6 @@ from search.run_folder import (
     next_command,
     open_run,
     resume_command,
-    versions,
 )
 from tests.search.events import report, suggested
 from tests.support import refused
@@ -91,26 +88,7 @@ def test_a_trial_runs_only_while_somebody_writes_to_the_run(tmp_path: Path) -> N
         ledger.append(suggested("t001"))
     with locked(run.lock, "the run"):
         assert [record.state for record in run.trials()] == ["running"]
-        assert run.standing() == Standing("running", f"running, 0 of {INFO.trials} trials ended")
     assert [record.state for record in run.trials()] == ["unfinished"]
-    assert run.standing() == Standing("unfinished", f"unfinished, 0 of {INFO.trials} trials ended")
-
-
-def test_how_far_a_run_with_a_budget_alone_has_come(tmp_path: Path) -> None:
-    run = create_run(tmp_path, "first", dataclasses.replace(INFO, trials=None, budget="2epochs"), "")
-    with Ledger(run.ledger) as ledger:
-        ledger.append(suggested("t001"))
-        ledger.append(report("t001"))
-        assert run.standing() == Standing("unfinished", "unfinished, 0 trials ended")
-        with locked(run.lock, "it"):
-            assert run.standing() == Standing("running", "running, 0 trials ended")
-        ledger.append(suggested("t002"))
-        ledger.append(report("t002"))
-        ledger.append(Decision(trial="t001", epoch=1, action="pause", rung=1, cutoff=None))
-        assert run.standing() == Standing("spent", "budget of 2epochs used up, 1 paused, 1 unfinished")
-        ledger.append(End(trial="t001", state="stopped"))
-        ledger.append(End(trial="t002", state="completed"))
-        assert run.standing() == Standing("spent", "budget of 2epochs used up, 1 stopped, 1 completed")
 
 
 def test_a_damaged_ledger_is_refused_with_what_helps(tmp_path: Path) -> None:
@@ -231,10 +209,6 @@ def test_a_damaged_description(tmp_path: Path) -> None:
         f"{run.path}/run.json: not the description of a run (Expecting ',' delimiter: line 1 column 13 (char 12))"
     ):
         run.info()
-
-
-def test_versions_name_what_decides_the_numbers() -> None:
-    assert {"python", "torch", "ray", "optuna"} <= set(versions())
 
 
 def test_a_run_is_found_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

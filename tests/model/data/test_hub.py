@@ -7,13 +7,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from huggingface_hub.errors import HTTPError  # pyright: ignore[reportPrivateImportUsage]
 
 from model.data.corpus import Corpus, part_of, read_corpus
 from model.data.hub import DATASETS, LIBRARY
 from model.data.tasks import CS224N
 from model.errors import UserError
-from tests.model.data.hub_library import DatasetsError, Library
+from tests.model.data.hub_library import Library
 from tests.support import refused
 
 ROOT = Path(__file__).parents[3]
@@ -23,6 +22,7 @@ ROOT = Path(__file__).parents[3]
 def library(monkeypatch: pytest.MonkeyPatch) -> Library:
     made = Library()
     monkeypatch.setitem(sys.modules, "datasets", made)
+    monkeypatch.setattr("model.data.hub.check_hub_has_address", lambda: None)
     return made
 
 
@@ -56,13 +56,13 @@ def test_test_is_a_split_where_it_has_labels_and_else_cut_off_train(library: Lib
         assert ids["test"] == {str(i) for i in range(200) if part_of(str(i), {"test": 0.1}) == "test"}
         assert ids["train"] == {str(i) for i in range(200)} - ids["test"]
     assert all(splits["unlabelled"] == [] for splits in corpus.examples.values())
-    assert not any(split == "test" and path == "nyu-mll/glue" for path, _, split in library.asked)
+    assert not any(split == "test" and path == "nyu-mll/glue" for path, _, split in library.read)
 
 
 def test_test_stays_unseen_where_it_is_not_asked_for(library: Library) -> None:
     corpus = read_corpus("hub")
     assert all(splits.keys() == {"train", "dev"} for splits in corpus.examples.values())
-    assert "test" not in {split for _, _, split in library.asked}
+    assert "test" not in {split for _, _, split in library.read}
     assert corpus.size("train") == read().size("train")
 
 
@@ -101,23 +101,63 @@ def test_a_column_that_is_not_there(library: Library) -> None:
         read_corpus("hub")
 
 
+def test_a_split_that_is_not_there(library: Library) -> None:
+    del library.held["nyu-mll/glue", "qqp"]["validation"]
+    with refused("nyu-mll/glue qqp: no split 'validation' (splits found: 'train', 'test')"):
+        read_corpus("hub")
+
+
+def test_a_split_without_rows(library: Library) -> None:
+    library.held["SetFit/sst5", None]["validation"] = {"text": [], "label": []}
+    with refused("SetFit/sst5 validation: no rows"):
+        read_corpus("hub")
+
+
+def test_each_dataset_is_asked_for_once(library: Library) -> None:
+    read()
+    assert library.asked == [("SetFit/sst5", None), ("nyu-mll/glue", "qqp"), ("nyu-mll/glue", "stsb")]
+
+
+def not_to_be_had(reason: str) -> str:
+    return (
+        f"--data hub: SetFit/sst5 is not to be had from the hub ({reason}); what was fetched before is read without "
+        "it, and --data FOLDER reads files"
+    )
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
         (ConnectionError("Couldn't reach 'SetFit/sst5' on the Hub\nmore"), "Couldn't reach 'SetFit/sst5' on the Hub"),
-        (DatasetsError("An error occurred"), "An error occurred"),
-        (ValueError('Unknown split "validation"'), 'Unknown split "validation"'),
+        (RuntimeError("Dataset scripts are no longer supported"), "Dataset scripts are no longer supported"),
         (TimeoutError(), "TimeoutError"),
-        (HTTPError("[Errno 111] Connection refused"), "[Errno 111] Connection refused"),
-        (HTTPError(""), "HTTPError"),
+        (caused(RuntimeError("An error occurred"), KeyError("text")), "'text'"),
     ],
 )
-def test_a_hub_that_is_out_of_reach(library: Library, error: Exception, reason: str) -> None:
+def test_what_the_hub_does_not_give(library: Library, error: Exception, reason: str) -> None:
     library.fails = error
-    with refused(
-        f"--data hub: SetFit/sst5 is not to be had from the hub ({reason}); what was fetched before is read without "
-        "it, and --data FOLDER reads files"
-    ):
+    with refused(not_to_be_had(reason)):
+        read_corpus("hub")
+
+
+def test_without_a_network_the_library_does_not_look_for_the_hub(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look() -> None:
+        raise OSError("no address")
+
+    whole = read_corpus("hub")
+    assert not library.config.HF_HUB_OFFLINE
+    monkeypatch.setattr("model.data.hub.check_hub_has_address", look)
+    assert read_corpus("hub") == whole, "what was fetched before"
+    assert library.config.HF_HUB_OFFLINE
+    library.fails = ConnectionError("offline mode is enabled")
+    with refused(not_to_be_had("no address")):
         read_corpus("hub")
 
 

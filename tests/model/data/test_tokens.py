@@ -35,9 +35,9 @@ def test_dev_in_train(tokens):
         for slot, ragged in enumerate(rows.sentences):
             expected = [part.sentences[slot][i].tolist() for part in (train, dev) for i in range(len(part))]
             assert [ragged[i].tolist() for i in range(len(rows))] == expected
-        assert not rows.in_train.any()
-        assert merged.splits[task.name]["dev"].in_train.all(), "none is clean any more"
-        assert not tokens.splits[task.name]["dev"].in_train.all(), "the others are as before"
+        assert not rows.contaminated.any()
+        assert merged.splits[task.name]["dev"].contaminated.all(), "none is clean any more"
+        assert not tokens.splits[task.name]["dev"].contaminated.all(), "the others are as before"
 
 
 def test_arrays_are_flat_and_of_fixed_types(tokens):

@@ -1,24 +1,16 @@
 """Encoders by their hub id, from a stand-in for the hub on this machine."""
 
-import http.server
-import json
-import os
 import socket
-import subprocess
-import sys
-import threading
-from pathlib import Path
 
 import pytest
 
 from model.errors import UserError
 from model.network.pretrained import read_encoder
 from model.network.shape import another_can_be_named, read_config
+from tests.model.hub_server import hub_of, in_a_process
 from tests.model.network.hf import bert_folder, edit_json
 from tests.support import refused
 
-ROOT = Path(__file__).parents[3]
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 READ = """
 import json, sys, warnings
 from model.errors import UserError
@@ -32,53 +24,6 @@ for name in sys.argv[1:]:
         answers.append(str(error))
 print(json.dumps(answers))
 """
-
-
-class Hub(http.server.ThreadingHTTPServer):
-    """Serves folders by repository id, and notes which files were asked for."""
-
-    def __init__(self, repositories):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.repositories = repositories
-        self.asked: set[tuple[str, str]] = set()
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        assert isinstance(self.server, Hub)
-        parts = self.path.split("?")[0].strip("/").split("/")
-        repository = "/".join(parts[2:4] if parts[0] == "api" else parts[:2])
-        folder = self.server.repositories.get(repository)
-        if folder is None:
-            self.answer(404, headers={"X-Error-Code": "RepoNotFound"})
-        elif "tree" in parts:
-            files = [
-                {"type": "file", "path": p.name, "size": p.stat().st_size, "oid": COMMIT} for p in folder.iterdir()
-            ]
-            self.answer(200, json.dumps(files).encode())
-        elif parts[0] == "api":
-            siblings = [{"rfilename": path.name} for path in folder.iterdir()]
-            self.answer(200, json.dumps({"id": repository, "sha": COMMIT, "siblings": siblings}).encode())
-        elif (folder / parts[-1]).is_file():
-            self.server.asked.add((repository, parts[-1]))
-            headers = {"ETag": f'"{repository.replace("/", "-")}-{parts[-1]}"', "X-Repo-Commit": COMMIT}
-            self.answer(200, (folder / parts[-1]).read_bytes(), headers)
-        else:
-            self.answer(404, headers={"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
-
-    do_HEAD = do_GET  # noqa: N815
-
-    def answer(self, status, body=b"{}", headers=None):
-        self.send_response(status)
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    def log_message(self, format, *_):  # noqa: A002
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -99,12 +44,8 @@ def folders(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def hub(folders):
-    with Hub(folders) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with hub_of(folders) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -114,20 +55,10 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def answers(hub, home):
-    """What comes of reading each; in a process of its own, since the library looks for its endpoint when imported."""
+    """What comes of reading each."""
     names = ("org/whole", "org/shards", "org/roberta", "org/pickled", "org/none", "none")
-    environment = {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", "HF_HOME": str(home)}
-    return dict(zip(names, read_in_a_process(names, environment), strict=True))
-
-
-def read_in_a_process(names, environment):
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "PYTHONPATH": path, **environment}
-    done = subprocess.run(
-        [sys.executable, "-c", READ, *names], env=os.environ | environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home)}
+    return dict(zip(names, in_a_process(READ, names, environment), strict=True))
 
 
 @pytest.mark.parametrize("name", ["org/whole", "org/shards"])
@@ -171,7 +102,7 @@ def tries(monkeypatch):
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", look)
-    monkeypatch.setattr("model.network.shape._PATIENCE", 0.0)
+    monkeypatch.setattr("model.hub_address._PATIENCE", 0.0)
     monkeypatch.setattr("urllib.request.getproxies", dict)
     return found
 
@@ -201,10 +132,10 @@ def test_a_proxy_looks_for_the_hub_by_itself(tries, monkeypatch, folders):
 
 def test_reads_what_was_fetched_before_without_the_hub(answers, home):
     nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(home), "HF_HUB_OFFLINE": "1"}
-    one, other = read_in_a_process(("org/whole", "org/other"), nowhere)
+    one, other = in_a_process(READ, ("org/whole", "org/other"), nowhere)
     assert one == answers["org/whole"]
     assert other.startswith("--encoder org/other: no such folder, and not to be had from the hub (")
     assert "offline mode is enabled" in other
     nowhere["HF_ENDPOINT"] = "http://nowhere.invalid"
-    (other,) = read_in_a_process(("org/other",), nowhere)
+    (other,) = in_a_process(READ, ("org/other",), nowhere)
     assert "offline mode is enabled" in other, "no name is looked for"

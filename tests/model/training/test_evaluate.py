@@ -113,7 +113,7 @@ def test_both_orders_predict_the_mean_of_the_two(tokens, encoding):
 def test_a_split_without_examples_has_no_predictions(model, tokens):
     nothing = tokens.splits["sentiment"]["dev"]
     sentences = tuple(type(r)(r.ids[:0], r.starts[:1]) for r in nothing.sentences)
-    nothing = type(nothing)(sentences, nothing.labels[:0], nothing.in_train[:0])
+    nothing = type(nothing)(sentences, nothing.labels[:0], nothing.contaminated[:0])
     empty = type(tokens)(**vars(tokens) | {"tasks": CS224N[:1], "splits": {"sentiment": {"unlabelled": nothing}}})
     assert evaluate.predict(model, empty, "unlabelled", "fp32")["sentiment"].shape == (0,)
     assert evaluate.outputs(model, empty, "unlabelled", "fp32")["sentiment"].shape == (0, 5)
