@@ -88,7 +88,7 @@ def front_table(records: Sequence[TrialRecord], objectives: Sequence[Objective])
             record.name,
             f"{record.best.overall:.4f}",
             f"{seconds_an_epoch(record):.3g}",
-            parameter_count(record.best.trainable_parameters),
+            f"{record.best.trainable_parameters:,}",  # all digits: members of a front may differ in the last ones
             Text(record.source, no_wrap=True, overflow="ellipsis"),
             style="bold" if record is won else None,
         )

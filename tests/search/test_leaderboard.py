@@ -102,7 +102,7 @@ def test_the_front_has_a_row_for_each_trial_and_the_winner_is_bold(ledger: Ledge
     assert lines[0].strip() == "Pareto front of overall, seconds, parameters"
     assert cells(lines[2]) == ["trial", "overall", "seconds", "an", "epoch", "parameters", "proposed", "by"]
     assert [cells(line)[:5] for line in lines[4:-1]] == [
-        ["t002", "0.9000", "80", "22.7M", "point"],
+        ["t002", "0.9000", "80", "22,713,216", "point"],
         ["t001", "0.5000", "0.12", "950", "point"],
     ]
     colored = rendered(front_table(records, ("overall", "seconds")), width, color=True)
