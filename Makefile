@@ -4,7 +4,7 @@ BIN := .venv/bin
 .PHONY: search test test-all lint
 
 search: .venv/installed  ## the main job on the built-in demo, then its winner
-	$(BIN)/python -m search.run --data demo --trials 16 --epochs 4 --epoch-examples 2000
+	$(BIN)/python -m search.run --data demo --trials 16 --epochs 4 --epoch-examples 1500
 	$(BIN)/python -m analysis.best --refit --finalists 3 --seeds 2 --no-comparison
 
 test: lint  ## everything but the slow tests

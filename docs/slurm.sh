@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # A Ray cluster in a Slurm job, and a command of this project on it (docs/cluster.md). From the checkout:
 #
-#     sbatch docs/slurm.sh search.run --data path/to/folder --run mine
-#     sbatch docs/slurm.sh search.run --resume mine
-#     sbatch docs/slurm.sh analysis.best mine --refit
+#     sbatch docs/slurm.sh search.run --data path/to/folder --run cluster
+#     sbatch docs/slurm.sh search.run --resume cluster
+#     sbatch docs/slurm.sh analysis.best cluster --refit
 #
 #SBATCH --job-name=minbert-search
 #SBATCH --nodes=4
@@ -16,7 +16,7 @@
 # Where nodes have GPUs, add --gpus-per-node. --no-kill: a node that fails does not take the others with it. --signal:
 # five minutes before its time is up the command stops in order, and can be resumed.
 set -euo pipefail
-: "${1:?give a module and its flags, such as search.run --run mine}"
+: "${1:?give a module and its flags, such as search.run --run cluster}"
 
 bin=$PWD/.venv/bin
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)

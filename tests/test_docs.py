@@ -142,28 +142,33 @@ def test_every_key_of_a_task_is_documented() -> None:
 def test_their_dry_run_prints_what_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """All but where the files lie, and how many rows they have."""
+    """All but where the files lie."""
     monkeypatch.chdir(tmp_path)
     write_tickets()
     ((_, arguments),) = [shown for shown in commands(OWN_TASKS) if "--dry-run" in shown[1]]
     assert run.main(arguments) == 0
     said = capsys.readouterr().out.replace(str(ROOT / "spaces"), "spaces").replace(str(tmp_path), "/home/me")
     shown = block(OWN_TASKS, "space    ").removesuffix("...\n")
-    sizes = "tickets 213 train, 26 dev, 31 test"
-    assert re.sub(r"tickets \d+ train, \d+ dev, \d+ test", sizes, said).startswith(shown)
+    assert said.startswith(shown)
+    assert Path("tickets.csv").read_text().startswith(block(OWN_TASKS, "subject,queue"))
 
 
 @pytest.mark.slow
 def test_the_way_from_files_to_predictions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every command of the page in its order, on rows like those that it shows."""
+    """Every command of the page in its order prints what is shown, but for decimals, which differ between machines."""
     monkeypatch.chdir(tmp_path)
     write_tickets()
     Path("new.csv").write_text(block(OWN_TASKS, "subject\n"))
     shown = commands(OWN_TASKS)
-    assert shown.pop() == ("search.run", ["--tasks", "my_tasks.toml", "--budget", "2h", "--run", "mine"])
+    assert shown.pop() == ("search.run", ["--tasks", "my_tasks.toml", "--budget", "2h", "--run", "tickets-2h"])
     for module, arguments in shown:
         assert not main_of(module)(arguments), (module, arguments)
-    predicted = capsys.readouterr().out.splitlines()[-3:]
-    assert predicted[0] == block(OWN_TASKS, "subject,predicted").splitlines()[0]
+    said = without_decimals(capsys.readouterr().out)
+    for begins in ("┏━━━━━━━┳", "┏━━━━━━━━━━━━━━┳", "subject,predicted"):
+        assert without_decimals(block(OWN_TASKS, begins)) in said
+
+
+def without_decimals(text: str) -> str:
+    return re.sub(r"\d\.\d+", "#", text)
