@@ -30,7 +30,7 @@ def most_paused(name: str, *, epochs: int, early_stopping: bool) -> int:
     """Trials that can be paused at a time."""
     if name == "one-epoch":
         return one_epoch.KEPT if epochs > 1 else 0
-    pauses = name == "freeze-thaw" and early_stopping and len(freeze_thaw.milestones(epochs)) > 1
+    pauses = name == "freeze-thaw" and early_stopping and len(freeze_thaw.rungs(epochs)) > 1
     return freeze_thaw.KEPT if pauses else 0
 
 

@@ -1,4 +1,4 @@
-"""What trials have told so far: the best score at each of their milestones, how long epochs take, who diverged.
+"""What trials have told so far: the best score at each of their rungs, how long epochs take, who diverged.
 
 Several objectives become one as in ParEGO (Knowles 2006, "ParEGO: a hybrid algorithm with on-line landscape
 approximation for expensive multiobjective optimization problems", IEEE Transactions on Evolutionary Computation 10(1)):
@@ -22,7 +22,7 @@ from search.records import End, Report
 
 OBSERVED = 100
 """Trials that are learned from, at most: a choice takes as long however many there are."""
-MILESTONES = 3
+RUNGS = 3
 """Of each of them, the last ones that it reached, and where it is now."""
 AUGMENTED = 0.05
 """Weight of the sum of all objectives beside the worst of them: Knowles' rho."""
@@ -43,11 +43,11 @@ class Curves:
     """Takes up reports and ends in the ledger's order. Where `weights` are asked for, they are those of the objectives,
     in their order; None: equal ones."""
 
-    def __init__(self, milestones: Sequence[int], objectives: Sequence[Objective] = OVERALL_ALONE) -> None:
-        self._milestones = milestones
+    def __init__(self, rungs: Sequence[int], objectives: Sequence[Objective] = OVERALL_ALONE) -> None:
+        self._rungs = rungs
         self._objectives = objectives
         self._best: dict[str, dict[int, float]] = {}
-        """By trial and epoch, at milestones and where it is now."""
+        """By trial and epoch, at rungs and where it is now."""
         self._reached: dict[str, tuple[float, ...]] = {}
         """By trial, of each objective, the best score so far first."""
         self._places: dict[str, int] = {}
@@ -69,7 +69,7 @@ class Curves:
         name = outcome.trial
         if isinstance(outcome, Report):
             best = self._best.setdefault(name, {})
-            if best and (newest := next(reversed(best))) not in self._milestones:
+            if best and (newest := next(reversed(best))) not in self._rungs:
                 del best[newest]
             best[outcome.epoch] = outcome.best
             self._seconds.setdefault(name, []).append(outcome.seconds)
@@ -116,9 +116,7 @@ class Curves:
             others = [*(ranked[place] for place in rest), *(one for one in ranked if one[-1] in asked)]
             ranked = sorted({*ranked[: OBSERVED // 2], *others})
         found = [
-            (name, epoch, best)
-            for _, _, name in ranked
-            for epoch, best in list(self._best[name].items())[-MILESTONES - 1 :]
+            (name, epoch, best) for _, _, name in ranked for epoch, best in list(self._best[name].items())[-RUNGS - 1 :]
         ]
         reached = [(best, *self._reached[name][1:]) for name, _, best in found]
         diverged = list(self._diverged)[-OBSERVED // 2 :]

@@ -1,9 +1,9 @@
 """Which trial gets the next epochs: a new one, one that was paused, or the one that has them now.
 
-Freeze-Thaw (Swersky, Snoek and Adams 2014) on ranks. At epochs 2, 4, 8, ... a trial comes to a milestone. There, and
+Freeze-Thaw (Swersky, Snoek and Adams 2014) on ranks. At epochs 2, 4, 8, ... a trial comes to a rung. There, and
 wherever a place for a trial is empty, all that could be done next is compared: going on with this trial, going on with
 one of the paused ones, beginning a fresh draw from the space or a neighbour of the best trials. The one with the
-highest expected improvement has its turn, to its next milestone; a trial that comes to its milestone and is not the
+highest expected improvement has its turn, to its next rung; a trial that comes to its rung and is not the
 one is paused.
 
 - Scores enter as normal quantiles of their ranks among all that is learned from, so neither their scale nor an outlier
@@ -48,9 +48,9 @@ STARTUP = 6
 LEAST = 3
 """and so many must have told something."""
 GRACE = 2
-"""The first milestone: a trial's first epoch says little of its last."""
+"""The first rung: a trial's first epoch says little of its last."""
 FACTOR = 2
-"""Between a milestone and the next."""
+"""Between a rung and the next."""
 KEPT = 8
 """Paused trials that can still go on."""
 HOPE = 0.05
@@ -65,7 +65,7 @@ PARENTS = 4
 """The best trials, around which neighbours are drawn."""
 
 
-def milestones(epochs: int) -> list[int]:
+def rungs(epochs: int) -> list[int]:
     """Epochs after which a trial may be paused, and the last one."""
     found, epoch = [], GRACE
     while epoch < epochs:
@@ -91,13 +91,13 @@ class FreezeThaw:
     ) -> None:
         self._history = history
         self._epochs = epochs
-        self._milestones = milestones(epochs) if early_stopping else [epochs]
+        self._rungs = rungs(epochs) if early_stopping else [epochs]
         self._trials = trials
         self._seed = seed
         self._candidates = candidates
         self._forecaster = Forecaster(epochs)
         self._objectives = objectives
-        self._curves = Curves(self._milestones, objectives)
+        self._curves = Curves(self._rungs, objectives)
         self._drawn: dict[str, Drawn] = {}
         """Every trial's configuration."""
         self._sources = set[str]()
@@ -115,7 +115,7 @@ class FreezeThaw:
 
     def decide(self, report: Report) -> Decision:
         """What becomes of a trial after a report, which is not its last."""
-        if report.epoch not in self._milestones:
+        if report.epoch not in self._rungs:
             return Decision(trial=report.trial, epoch=report.epoch, action="continue", rung=None, cutoff=None)
         chosen = self._choose(pausing=report.trial)
         action: Action = "stop" if chosen is None else "continue" if chosen.trial == report.trial else "pause"
@@ -160,7 +160,7 @@ class FreezeThaw:
         return trial not in front or sum(name in front for name in self._waiting()) < PARETO
 
     def _choose(self, pausing: str | None = None) -> Option | None:
-        """The best of all that can be done next, the trial `pausing` being at a milestone."""
+        """The best of all that can be done next, the trial `pausing` being at a rung."""
         self._catch_up()
         may_begin = self._may_begin()
         if may_begin and (point := self._point()):
@@ -200,7 +200,7 @@ class FreezeThaw:
         busy = [name for name in self._in_state("running") if name != pausing]
         running = [Curve(self._drawn[name], name) for name in busy[-BUSY:]]
         promised = [Curve(option.drawn, option.trial) for option in self._promised]
-        expected = [(curve, self._next_milestone(curve.trial)) for curve in [*running, *promised]]
+        expected = [(curve, self._next_rung(curve.trial)) for curve in [*running, *promised]]
         asked = [Curve(option.drawn, option.trial) for option in options]
         forecast = self._forecaster.forecast(self._curves, self._drawn, expected, asked, self._weights())
         epochs = np.array([self._epoch(option.trial) for option in options])
@@ -219,7 +219,7 @@ class FreezeThaw:
             promise[hopeless] = -np.inf
         share = 1.0 if "seconds" in self._objectives else EQUAL
         equal = np.flatnonzero(promise >= promise.max() + math.log(share)).tolist()
-        costs = forecast.seconds * (np.array([self._next_milestone(option.trial) for option in options]) - epochs)
+        costs = forecast.seconds * (np.array([self._next_rung(option.trial) for option in options]) - epochs)
         tenths = np.round(np.log(costs), 1)  # costs that differ by less are the same
         return options[min(equal, key=lambda place: (tenths[place], -promise[place]))]
 
@@ -251,8 +251,8 @@ class FreezeThaw:
     def _epoch(self, trial: str | None) -> int:
         return 0 if trial is None else self._history.trials[trial].epoch
 
-    def _next_milestone(self, trial: str | None) -> int:
-        later = (milestone for milestone in self._milestones if milestone > self._epoch(trial))
+    def _next_rung(self, trial: str | None) -> int:
+        later = (rung for rung in self._rungs if rung > self._epoch(trial))
         return next(later, self._epochs)  # one whose last report was not settled before its driver was killed
 
     def _weights(self) -> np.ndarray:

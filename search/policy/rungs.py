@@ -25,8 +25,8 @@ class Rungs:
     and every trial goes on."""
 
     def __init__(self, epochs: int, *, early_stopping: bool, records: Iterable[TrialRecord] = ()) -> None:
-        milestones = takewhile(lambda epoch: epoch < epochs, (GRACE * REDUCTION_FACTOR**k for k in count()))
-        self._reached: dict[int, dict[str, float]] = {epoch: {} for epoch in milestones} if early_stopping else {}
+        rungs = takewhile(lambda epoch: epoch < epochs, (GRACE * REDUCTION_FACTOR**k for k in count()))
+        self._reached: dict[int, dict[str, float]] = {epoch: {} for epoch in rungs} if early_stopping else {}
         for record in records:
             if is_fit(record):
                 for decision in record.decisions:

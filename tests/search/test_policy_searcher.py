@@ -36,7 +36,7 @@ def space(tmp_path: Path) -> Space:
 
 
 def pauses(driven: Driven) -> None:
-    """The next trial that begins comes to its first milestone and pauses there."""
+    """The next trial that begins comes to its first rung and pauses there."""
     name = driven.begins()
     assert name is not None
     assert [driven.trains(name) for _ in range(2)] == ["continue", "pause"]

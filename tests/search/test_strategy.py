@@ -87,12 +87,12 @@ def test_number_of_trials_epochs_and_early_stopping_are_heeded(
     assert not searcher.has_more()
 
 
-@pytest.mark.parametrize(("name", "milestone"), [("freeze-thaw", 4), ("tpe", 6)])
-def test_each_has_its_milestones(name: str, milestone: int, tmp_path: Path, problem: Problem, ledger: Ledger) -> None:
+@pytest.mark.parametrize(("name", "rung"), [("freeze-thaw", 4), ("tpe", 6)])
+def test_each_has_its_rungs(name: str, rung: int, tmp_path: Path, problem: Problem, ledger: Ledger) -> None:
     decider, searcher = begun(name, tmp_path, problem, ledger, trials=1)
     searcher.suggest("a")
     judge = Judge(ledger, 8, decider)
     for epoch in range(1, 8):
         assert judge.reported(report("t001", epoch)) == "continue", "the only one is the leader"
     decisions = ledger.records["t001"].decisions
-    assert [decision.epoch for decision in decisions if decision.rung is not None] == [2, milestone]
+    assert [decision.epoch for decision in decisions if decision.rung is not None] == [2, rung]

@@ -44,21 +44,21 @@ _LOOKS: Mapping[State, tuple[str, Literal["-", "--", ":"], str]] = {
 
 def all_trials(records: Sequence[TrialRecord], won: TrialRecord | None) -> Picture:
     """Overall on dev by epoch, a line a trial; `records` in the leaderboard's order. An epoch at which it was decided
-    who goes on is a milestone, whatever the search: ASHA's are its rungs."""
+    who goes on is a rung, whatever the search."""
     begun = [record for record in records if record.reports]
     states = Counter(record.state for record in begun)
-    milestones = sorted({d.rung for record in begun for d in record.decisions if d.rung is not None})
+    rungs = sorted({d.rung for record in begun for d in record.decisions if d.rung is not None})
 
     def draw(drawing: Canvas) -> None:
         axes = drawing.axes()
         for record in reversed(begun):  # the best on top
             _draw_trial(drawing, axes, record, is_winner=record is won)
         _name_winner(axes, won)
-        for epoch in milestones:
+        for epoch in rungs:
             axes.axvline(epoch, color=MUTED, linestyle=(0, (4, 4)), linewidth=1, zorder=0.5)
-        for epoch in milestones[:1]:  # of the others the names would run into one another
+        for epoch in rungs[:1]:  # of the others the names would run into one another
             foot = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points"}
-            called = "milestone" if len(milestones) == 1 else "milestones"
+            called = "rung" if len(rungs) == 1 else "rungs"
             axes.annotate(called, (epoch, 0.01), xytext=(4, 0), color=MUTED, **foot)
         _by_epoch(axes, "overall on dev")
         handles = _handles(states, won)
@@ -73,8 +73,8 @@ def all_trials(records: Sequence[TrialRecord], won: TrialRecord | None) -> Pictu
         height=400,
         phone_height=430,
         reads="A line is a trial: its overall score on dev after each epoch. A cross is where it was stopped or "
-        "paused. At the dashed milestones it is decided who goes on.",
-        shows=_story(begun, won, milestones),
+        "paused. At the dashed rungs it is decided who goes on.",
+        shows=_story(begun, won, rungs),
     )
 
 
@@ -112,17 +112,17 @@ def _handles(states: Mapping[str, int], won: TrialRecord | None) -> list[Line2D]
     return handles
 
 
-def _story(records: Sequence[TrialRecord], won: TrialRecord | None, milestones: Sequence[int]) -> str:
+def _story(records: Sequence[TrialRecord], won: TrialRecord | None, rungs: Sequence[int]) -> str:
     if won is None or won.best is None:
         return f"{plural(len(records), 'trial')} with scores, none of which is sound."
     told = [f"{won.name} reached {won.best.overall:.4f} after epoch {won.best.epoch}"]
-    for epoch in milestones:
+    for epoch in rungs:
         judged = [record for record in records if any(d.rung == epoch for d in record.decisions)]
         # A trial is paused more than once, or stopped after it was: what became of it is its state.
         became = Counter("gone on" if record.epoch > epoch else record.state for record in judged)
         counts = ", ".join(f"{count} {state}" for state, count in sorted(became.items()))
-        told.append(f"of {plural(len(judged), 'trial')} at milestone {epoch}: {counts}")
-    if not milestones:
+        told.append(f"of {plural(len(judged), 'trial')} at rung {epoch}: {counts}")
+    if not rungs:
         told.append("no trial was judged before its last epoch")
     return "; ".join(told) + "."
 

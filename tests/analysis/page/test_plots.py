@@ -158,22 +158,22 @@ def test_curves_mark_the_winner_and_the_stops() -> None:
     won = record("t001", [0.5, 0.7, 0.69])
     records = [won, stopped("t002", [0.4, 0.5]), stopped("t003", [0.3, 0.4]), record("t004", [0.2], "diverged")]
     picture = curves.all_trials(records, won)
-    assert picture.shows == "t001 reached 0.7000 after epoch 2; of 2 trials at milestone 2: 2 stopped."
+    assert picture.shows == "t001 reached 0.7000 after epoch 2; of 2 trials at rung 2: 2 stopped."
     written = texts(picture)
-    for text in ("winner, t001", "completed (1)", "stopped (2)", "diverged (1)", "milestone"):
+    for text in ("winner, t001", "completed (1)", "stopped (2)", "diverged (1)", "rung"):
         assert text in [one.strip() for one in written]
     assert "t002, tpe: 0.5000 after epoch 2, stopped" in notes(picture)
     assert "running (0)" not in written
 
 
-def test_curves_tell_what_became_of_trials_at_a_milestone() -> None:
+def test_curves_tell_what_became_of_trials_at_a_rung() -> None:
     """A trial that was paused and went on is not paused, nor is one that was stopped after its pause."""
     paused, anew, dropped = (record(f"t00{i}", [0.5] * (3 if i == 2 else 2), "paused") for i in (1, 2, 3))
     anew.state, dropped.state = "completed", "stopped"
     for one in (paused, anew, dropped):
         one.decisions.append(Decision(trial=one.name, epoch=2, action="pause", rung=2, cutoff=None))
     picture = curves.all_trials([anew, paused, dropped], anew)
-    assert picture.shows.endswith("; of 3 trials at milestone 2: 1 gone on, 1 paused, 1 stopped.")
+    assert picture.shows.endswith("; of 3 trials at rung 2: 1 gone on, 1 paused, 1 stopped.")
     assert "A cross is where it was stopped or paused." in picture.reads
 
 

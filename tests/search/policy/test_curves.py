@@ -11,8 +11,8 @@ import pytest
 from scipy.stats import norm, rankdata
 
 from search.pareto import OBJECTIVES, nondominated
-from search.policy.curves import AUGMENTED, MILESTONES, OBSERVED, Curves
-from search.policy.freeze_thaw import milestones
+from search.policy.curves import AUGMENTED, OBSERVED, RUNGS, Curves
+from search.policy.freeze_thaw import rungs
 from search.records import End
 from tests.search.events import report
 from tests.search.scripted import DIVERGES, FAILS
@@ -42,23 +42,23 @@ def places(curves: Curves, wanted: Sequence[str] = ()) -> list[tuple[str, int]]:
     ("epochs", "expected"),
     [(1, [1]), (2, [2]), (3, [2, 3]), (4, [2, 4]), (6, [2, 4, 6]), (20, [2, 4, 8, 16, 20]), (32, [2, 4, 8, 16, 32])],
 )
-def test_milestones_double_up_to_the_last_epoch(epochs: int, expected: list[int]) -> None:
-    assert milestones(epochs) == expected
+def test_rungs_double_up_to_the_last_epoch(epochs: int, expected: list[int]) -> None:
+    assert rungs(epochs) == expected
 
 
 @pytest.mark.parametrize(
     ("epochs", "expected"),
     [(1, [1]), (2, [2]), (3, [2, 3]), (4, [2, 4]), (7, [2, 4, 7]), (8, [2, 4, 8]), (20, [4, 8, 16, 20])],
 )
-def test_of_a_trial_the_last_milestones_are_seen_and_where_it_is_now(epochs: int, expected: list[int]) -> None:
-    curves = Curves(milestones(EPOCHS))
+def test_of_a_trial_the_last_rungs_are_seen_and_where_it_is_now(epochs: int, expected: list[int]) -> None:
+    curves = Curves(rungs(EPOCHS))
     climbed(curves, "t001", np.linspace(0.1, 0.9, epochs).tolist())
     assert places(curves) == [("t001", epoch) for epoch in expected]
-    assert len(expected) <= MILESTONES + 1
+    assert len(expected) <= RUNGS + 1
 
 
-def test_at_a_milestone_the_best_until_then_counts() -> None:
-    curves = Curves(milestones(EPOCHS))
+def test_at_a_rung_the_best_until_then_counts() -> None:
+    curves = Curves(rungs(EPOCHS))
     climbed(curves, "t001", [0.5, 0.4, 0.6, 0.1])
     climbed(curves, "t002", [0.1, 0.55])
     values = {(trial, epoch): value for trial, epoch, value in seen(curves)}
@@ -68,7 +68,7 @@ def test_at_a_milestone_the_best_until_then_counts() -> None:
 
 
 def test_values_are_normal_quantiles_of_ranks() -> None:
-    curves = Curves(milestones(EPOCHS))
+    curves = Curves(rungs(EPOCHS))
     for number, score in enumerate((0.3, 0.9, 0.5), 1):
         climbed(curves, f"t{number:03d}", [score])
     quantile = 0.967421566101701  # of 5/6
@@ -80,7 +80,7 @@ def test_values_are_normal_quantiles_of_ranks() -> None:
 @pytest.mark.parametrize("scale", [lambda x: 1e6 * x + 7, lambda x: x**9, math.exp, lambda x: -1 / (x + 0.1)])
 def test_neither_scale_nor_outliers_matter(scale: Callable[[float], float]) -> None:
     scores = np.random.default_rng(0).random((12, 5))
-    plain, scaled = Curves(milestones(EPOCHS)), Curves(milestones(EPOCHS))
+    plain, scaled = Curves(rungs(EPOCHS)), Curves(rungs(EPOCHS))
     for number, row in enumerate(scores.tolist()):
         climbed(plain, f"t{number:03d}", row)
         climbed(scaled, f"t{number:03d}", [scale(score) for score in row])
@@ -89,7 +89,7 @@ def test_neither_scale_nor_outliers_matter(scale: Callable[[float], float]) -> N
 
 
 def test_a_trial_that_failed_says_nothing_and_one_that_diverged_ranks_last() -> None:
-    curves = Curves(milestones(EPOCHS))
+    curves = Curves(rungs(EPOCHS))
     climbed(curves, "t001", [0.2, 0.3])
     climbed(curves, "t002", [0.9, 0.9])
     climbed(curves, "t003", [0.8, 0.8])
@@ -108,7 +108,7 @@ def test_a_trial_that_failed_says_nothing_and_one_that_diverged_ranks_last() -> 
 
 @pytest.mark.parametrize("state", ["completed", "stopped"])
 def test_other_ends_change_nothing(state: str) -> None:
-    curves = Curves(milestones(EPOCHS))
+    curves = Curves(rungs(EPOCHS))
     climbed(curves, "t001", [0.2, 0.3])
     before = seen(curves)
     curves.add(End(trial="t001", state=state))  # type: ignore[arg-type]
@@ -116,7 +116,7 @@ def test_other_ends_change_nothing(state: str) -> None:
 
 
 def test_of_many_trials_the_best_are_seen_and_some_of_the_others_and_those_asked_for() -> None:
-    curves = Curves(milestones(EPOCHS))
+    curves = Curves(rungs(EPOCHS))
     count = 3 * OBSERVED
     for number in range(count):
         climbed(curves, f"t{number:03d}", [1 - number / count])
@@ -134,7 +134,7 @@ def test_of_many_trials_the_best_are_seen_and_some_of_the_others_and_those_asked
 
 
 def test_the_first_epoch_of_several_is_not_timed() -> None:
-    curves = Curves(milestones(EPOCHS))
+    curves = Curves(rungs(EPOCHS))
     climbed(curves, "t001", [0.1] * 3, seconds=[30.0, 2.0, 4.0])
     climbed(curves, "t002", [0.1], seconds=[30.0])
     assert curves.seconds("t001") == 3.0
@@ -147,7 +147,7 @@ def test_the_first_epoch_of_several_is_not_timed() -> None:
 
 def told(rows: Sequence[Sequence[float]]) -> Curves:
     """Trials that reported one epoch each: overall, seconds of training, parameters."""
-    curves = Curves(milestones(EPOCHS), OBJECTIVES)
+    curves = Curves(rungs(EPOCHS), OBJECTIVES)
     for number, (overall, seconds, parameters) in enumerate(rows):
         one = report(f"t{number:03d}", 1, overall)
         curves.add(replace(one, train_seconds=seconds, trainable_parameters=int(parameters)))
@@ -204,7 +204,7 @@ def test_one_that_diverged_is_behind_all_in_every_objective() -> None:
 def test_of_one_objective_weights_change_nothing() -> None:
     """With ties: the order is that of the scores, the first that reported before its equals."""
     scores = np.random.default_rng(1).integers(0, 9, 40).tolist()
-    curves = Curves(milestones(EPOCHS))
+    curves = Curves(rungs(EPOCHS))
     for number, score in enumerate(scores):
         climbed(curves, f"t{number:03d}", [score / 10, score / 10, (score + number % 3) / 10])
     names = sorted((f"t{number:03d}" for number in range(len(scores))), key=curves.score, reverse=True)
@@ -240,7 +240,7 @@ def test_the_front_is_kept_up_as_trials_report_improve_worsen_and_diverge() -> N
 def test_trials_are_ranked_as_by_sorting_them_anew() -> None:
     """Whatever they report, and whoever is gone."""
     generator = np.random.default_rng(0)
-    curves, best = Curves(milestones(EPOCHS)), dict[str, float]()
+    curves, best = Curves(rungs(EPOCHS)), dict[str, float]()
     gone = set[str]()
     for number in range(300):
         name = f"t{number % 40:03d}"

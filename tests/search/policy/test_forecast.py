@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 from search.policy.curves import Curves
 from search.policy.encoding import Drawn, Encoding
 from search.policy.forecast import FIRST_FIT, Curve, Forecaster
-from search.policy.freeze_thaw import milestones
+from search.policy.freeze_thaw import rungs
 from search.policy.surrogate import Surrogate
 from search.records import End
 from tests.search.events import report
@@ -35,7 +35,7 @@ class Told:
     """Trials that have trained, and a forecaster that was fitted when it was due."""
 
     def __init__(self, count: int, *, epochs: int = 4, seed: int = 0) -> None:
-        self.curves, self.forecaster = Curves(milestones(EPOCHS)), Forecaster(EPOCHS)
+        self.curves, self.forecaster = Curves(rungs(EPOCHS)), Forecaster(EPOCHS)
         self.drawn: dict[str, Drawn] = {}
         self.fits: list[int] = []
         for x, y in np.random.default_rng(seed).random((count, 2)).tolist():
@@ -137,7 +137,7 @@ def test_a_parameter_that_was_not_there_when_it_was_fitted_is_taken_in() -> None
 
 @pytest.mark.parametrize("epochs", [1, EPOCHS])
 def test_where_all_diverged_before_they_told_anything_all_is_open(epochs: int) -> None:
-    curves, forecaster, drawn = Curves(milestones(epochs)), Forecaster(epochs), {}
+    curves, forecaster, drawn = Curves(rungs(epochs)), Forecaster(epochs), {}
     for number in range(FIRST_FIT):
         drawn[f"t{number}"] = made(number / FIRST_FIT, 0.5)
         curves.add(End(trial=f"t{number}", state="diverged"))

@@ -166,7 +166,7 @@ def test_where_every_trial_diverges_at_once_others_are_tried_to_the_last(
 # Who pauses and who goes on -------------------------------------------------------------------------------------------
 
 
-def test_trials_pause_and_stop_at_milestones_alone(run: Run) -> None:
+def test_trials_pause_and_stop_at_rungs_alone(run: Run) -> None:
     actions = Counter((event["action"], event["rung"]) for event in of_kind(run, "decision"))
     assert {rung for action, rung in actions if action != "continue"} <= {2, 4}
     assert {rung for action, rung in actions} == {None, 2, 4}
@@ -292,7 +292,7 @@ def test_equal_is_what_promises_half_as_much_at_least(policy: FreezeThaw) -> Non
     assert policy._best_of([NEW, OTHER], None, may_begin=True) is NEW, "however cheap the other one is"
 
 
-def test_the_cost_is_that_of_all_epochs_to_the_next_milestone(policy: FreezeThaw) -> None:
+def test_the_cost_is_that_of_all_epochs_to_the_next_rung(policy: FreezeThaw) -> None:
     expecting(policy, [0.0, 0.0, 0.0], seconds=(2.0, 0.9, 2.1))
     assert policy._best_of([FIRST, SECOND, NEW], None, may_begin=True) is SECOND, "4 epochs of 0.9 s"
     expecting(policy, [0.0, 0.0, 0.0], seconds=(2.0, 1.1, 2.1))
