@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
             refit_and_report(run, arguments, console)
         except KeyboardInterrupt:
             console.may_be_unread = True
-            console.print("Go on:", _command(run, arguments), soft_wrap=True, highlight=False)
+            console.say(f"Go on: {_command(run, arguments)}")
             return INTERRUPTED
     return 0
 
@@ -80,7 +80,7 @@ def show_winner(run: RunFolder, console: Console) -> None:
         "at their default:"
     )
     for line in describe(TrialConfig.from_dict(won.config)):
-        console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
+        console.say(f"  {line}")
 
 
 def show_refit(run: RunFolder, console: Console) -> None:
@@ -91,7 +91,7 @@ def show_refit(run: RunFolder, console: Console) -> None:
     results = read_results(run.refit)
     if results is not None:
         typed = " ".join([next_command(run), *results.flags])
-        console.print(f"\nRefitted by: {typed}", soft_wrap=True, highlight=False)
+        console.say(f"\nRefitted by: {typed}")
         show(results, [source.task for source in run.info().sources], console)
         _tell_files(run, console)
     try:
@@ -109,7 +109,7 @@ def show_refit(run: RunFolder, console: Console) -> None:
         _say(f"A refit was begun and has not come to its end: {trainings}", console)
         _say(f"Go on, where none is running: {next_command(run)}, with the flags that it was given", console)
     else:
-        console.print("Next:", next_command(run), soft_wrap=True, highlight=False)
+        console.say(f"Next: {next_command(run)}")
 
 
 @dataclass(frozen=True)
@@ -159,12 +159,12 @@ def refit_and_report(run: RunFolder, arguments: Arguments, console: Console) -> 
 
 
 def _say(line: str, console: Console) -> None:
-    console.print(line, soft_wrap=True, highlight=False, markup=False)
+    console.say(line)
 
 
 def _tell_files(run: RunFolder, console: Console) -> None:
-    console.print(f"Written: {run.refit}/model, {run.refit}/predictions", soft_wrap=True, highlight=False)
-    console.print(f"Report:  {run.path / 'report.html'}", soft_wrap=True, highlight=False)
+    console.say(f"Written: {run.refit}/model, {run.refit}/predictions")
+    console.say(f"Report:  {run.path / 'report.html'}")
 
 
 def _check(arguments: Arguments) -> None:

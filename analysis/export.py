@@ -67,16 +67,16 @@ def main(argv: list[str] | None = None) -> None:
         console = make_console()
         if arguments.csv is not None:
             count = write_csv(run, arguments.csv)
-            console.print(f"{arguments.csv}: {count} trials", soft_wrap=True, highlight=False, markup=False)
+            console.say(f"{arguments.csv}: {count} trials")
         if arguments.curves is not None:
             count, others = write_curves(run, arguments.curves)
             without = f"without {others} that were stopped early, paused, failed or still run"
             text = f"{arguments.curves}: {count} trials, {without}"
-            console.print(text, soft_wrap=True, highlight=False, markup=False)
+            console.say(text)
         if arguments.optuna is not None:
             count = write_study(run, arguments.optuna)
             text = f"{arguments.optuna}: study {run.name}, {count} trials; optuna-dashboard {arguments.optuna} shows it"
-            console.print(text, soft_wrap=True, highlight=False, markup=False)
+            console.say(text)
 
 
 # A table -------------------------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     with reported():
         arguments = tyro.cli(Arguments, args=argv, prog="python -m analysis.report")
         run = open_run(arguments.runs_dir, arguments.run) if arguments.run else newest_run(arguments.runs_dir)
-        make_console().print(f"Written: {write_report(run)}", soft_wrap=True, highlight=False, markup=False)
+        make_console().say(f"Written: {write_report(run)}")
 
 
 def write_report(run: RunFolder) -> Path:

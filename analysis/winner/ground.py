@@ -79,7 +79,7 @@ class Ground:
 
     def say(self, line: str) -> None:
         """Tells the user."""
-        self.console.print(line, soft_wrap=True, highlight=False, markup=False)
+        self.console.say(line)
 
     def _ask(self, trained: Trained, records: Iterable[TrialRecord]) -> None:
         sound = list({record.name: record for record in records if is_fit(record)}.values())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich.console import Console
 from rich.table import Table
 
 from analysis.published.figures import in_paper
 from analysis.winner.results import Candidate, Estimate, Figures, Finalist, OnTest, Results, Selection
+from model.console import Console
 from model.data.scores import SIGNED
 from model.data.tasks import Task
 from search.leaderboard import parameter_count
@@ -18,10 +18,10 @@ def show(results: Results, tasks: Sequence[Task], console: Console) -> None:
     """Every figure of it, and how each is to be read."""
     console.print(_finalists(results.selection.finalists))
     for line in _on_the_choice(results):
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        console.say(line)
     console.print(_models(results, [task.name for task in tasks]))
     for line in _on_the_models(results, tasks):
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        console.say(line)
     if results.path is not None:
         console.print(_path(results))
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from analysis.winner.results import Estimate, Gain, Results, WithDev, at_chance
 from analysis.winner.tables import show
+from model.console import Console
 from model.data.tasks import CS224N, Task
 from search.records import is_fit
 from tests.analysis.staged import TASKS, results_of, stage
