@@ -73,8 +73,9 @@ PARTS = (
 
 
 def part_of(task: Task) -> str:
-    """What the names of a task's parameters begin with: what it is called itself, if nothing above is."""
-    return f"task.{task.name}" if task.name in PARTS else task.name
+    """What the names of a task's parameters begin with: what it is called itself, if nothing above is. No task's name
+    has a colon."""
+    return f"task:{task.name}" if task.name in PARTS else task.name
 
 
 def draw_technique(trial: BaseTrial, problem: Problem) -> str:
@@ -264,7 +265,7 @@ def draw_sharing(trial: BaseTrial, tasks: dict[str, TaskConfig]) -> SharingConfi
     names = list(tasks)
     pairs = [(names[i], names[j]) for j in range(len(names)) for i in range(j)]
     possible = [(up, down) for up, down in pairs if can_hear(tasks[down], tasks[up])]
-    pairs = [(up, down) for up, down in possible if trial.suggest_categorical(f"sharing.{up}_to_{down}", [True, False])]
+    pairs = [(up, down) for up, down in possible if trial.suggest_categorical(edge_name(up, down), [True, False])]
     if not pairs:
         return None
     choices: dict[str, Any] = {"gradient_scale": trial.suggest_float("sharing.gradient_scale", 0.0, 1.0, step=0.25)}
@@ -273,6 +274,13 @@ def draw_sharing(trial: BaseTrial, tasks: dict[str, TaskConfig]) -> SharingConfi
     edges = tuple(EdgeConfig(upstream=up, downstream=down, **choices) for up, down in pairs)
     fusion: Any = trial.suggest_categorical("sharing.fusion", ["concat", "attention"])
     return SharingConfig(edges=edges, fusion=fusion)
+
+
+def edge_name(up: str, down: str) -> str:
+    """What an edge's parameter is called. Where a_to_b_to_c may be two edges, dots, which no task's name has, tell them
+    apart."""
+    name = f"{up}_to_{down}"
+    return f"sharing.{name}" if name.find("_to_") == name.rfind("_to_") else f"sharing.{up}.to.{down}"
 
 
 def can_hear(task: TaskConfig, upstream: TaskConfig) -> bool:
@@ -370,7 +378,7 @@ def of_tasks(wished: dict[str, Any], problem: Problem) -> dict[str, Any]:
         for part in (by_kind[kind] for kind in by_kind if kind in kinds):
             own |= {f"{part_of(task)}.{name}": value for name, value in part.items()}
     names = [task.name for task in problem.tasks]
-    return own | {f"sharing.{up}_to_{down}": True for up in names for down in names}
+    return own | {edge_name(up, down): True for up in names for down in names}
 
 
 def _part(wished: dict[str, Any], kind: str) -> dict[str, Any]:

@@ -69,10 +69,16 @@ class Hub:
     def __init__(self) -> None:
         try:
             self._library: Any = importlib.import_module("datasets")  # an extra
-        except ImportError:
+        except ModuleNotFoundError as error:
+            if error.name != "datasets":
+                raise UserError(f"--data hub: the package datasets can't be imported ({error})") from None
+            self._library = None
+        except ImportError as error:
+            raise UserError(f"--data hub: the package datasets can't be imported ({error})") from None
+        if not hasattr(self._library, "load_dataset"):  # a folder called datasets is a package too
             raise UserError(
                 f'--data hub: the package datasets is not installed; {sys.executable} -m pip install "{LIBRARY}"'
-            ) from None
+            )
         self._fetched: dict[str, Mapping[str, Any]] = {}
         """By dataset, its splits by name."""
         self._no_address: OSError | None = None
@@ -120,7 +126,8 @@ class Hub:
             try:
                 self._fetched[name] = self._library.load_dataset(dataset.repository, dataset.subset)
             except Exception as error:  # what may be raised on the way from hub to rows, the library does not say
-                reason = self._no_address or error
+                missed = isinstance(error, ConnectionError)  # not fetched before; all else is about what was
+                reason = self._no_address if self._no_address and missed else error
                 raise UserError(
                     f"--data hub: {name} is not to be had from the hub ({_in_a_line(reason)}); what was fetched "
                     "before is read without it, and --data FOLDER reads files"
@@ -133,6 +140,8 @@ def _in_a_line(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     said = str(error).strip()
+    if isinstance(error, KeyError):  # its text is the key alone
+        said = f"KeyError: {said}"
     return said.splitlines()[0] if said else type(error).__name__
 
 

@@ -53,10 +53,17 @@ def in_a_process(code: str, names: Iterable[str], environment: Mapping[str, str]
     """The JSON that `code` prints of these names, in a process of its own, since huggingface_hub looks for its endpoint
     when it is imported."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    given = os.environ | {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "PYTHONPATH": path, **environment}
+    kept = {name: value for name, value in os.environ.items() if not _reaches_the_hub(name)}
+    given = kept | {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "PYTHONPATH": path, **environment}
     done = subprocess.run([sys.executable, "-c", code, *names], env=given, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def _reaches_the_hub(name: str) -> bool:
+    """Whether a variable says where the hub, its caches or a proxy are: those of whoever runs the tests, whose caches
+    are to hold nothing of a stand-in."""
+    return name.startswith(("HF_", "HUGGINGFACE_", "TRANSFORMERS_")) or name.lower().endswith("_proxy")
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+from itertools import product
 from pathlib import Path
 
 import optuna
@@ -119,10 +120,16 @@ def parameters(tasks: tuple[Task, ...]) -> dict[str, BaseDistribution]:
 
 def test_tasks_called_as_parameters_are_have_parameters_of_their_own() -> None:
     usual, theirs = parameters(SETS["four"]), parameters(SETS["called as parameters are"])
-    part = {task.name: f"task.{name}" for task, name in zip(SETS["four"], LIKE_PARTS, strict=True)}
+    part = {task.name: f"task:{name}" for task, name in zip(SETS["four"], LIKE_PARTS, strict=True)}
     assert {name.partition(".")[0] for name in usual} == {*full.PARTS, *part}
     beginnings = [name.partition(".") for name in usual]
     assert {f"{part.get(first, first)}.{rest}": usual[f"{first}.{rest}"] for first, _, rest in beginnings} == theirs
+
+
+def test_no_two_edges_are_called_alike() -> None:
+    words = ("".join(word) for count in range(1, 5) for word in product(("a", "to", "_", "b"), repeat=count))
+    names = {word for word in words if word[0] != "_"}
+    assert len({full.edge_name(up, down) for up in names for down in names}) == len(names) ** 2
 
 
 BASE = "from spaces.smoke import space\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -136,7 +137,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
         (ConnectionError("Couldn't reach 'SetFit/sst5' on the Hub\nmore"), "Couldn't reach 'SetFit/sst5' on the Hub"),
         (RuntimeError("Dataset scripts are no longer supported"), "Dataset scripts are no longer supported"),
         (TimeoutError(), "TimeoutError"),
-        (caused(RuntimeError("An error occurred"), KeyError("text")), "'text'"),
+        (caused(RuntimeError("An error occurred"), KeyError("text")), "KeyError: 'text'"),
     ],
 )
 def test_what_the_hub_does_not_give(library: Library, error: Exception, reason: str) -> None:
@@ -159,15 +160,27 @@ def test_without_a_network_the_library_does_not_look_for_the_hub(
     library.fails = ConnectionError("offline mode is enabled")
     with refused(not_to_be_had("no address")):
         read_corpus("hub")
+    library.fails = RuntimeError("a broken file")  # of what was fetched before
+    with refused(not_to_be_had("a broken file")):
+        read_corpus("hub")
 
 
-def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "datasets", None)
+@pytest.mark.parametrize("found", [None, ModuleType("datasets")], ids=["nothing", "a folder of that name"])
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, found: ModuleType | None) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", found)
     with pytest.raises(UserError) as caught:
         read_corpus("hub")
     assert str(caught.value) == (
         f'--data hub: the package datasets is not installed; {sys.executable} -m pip install "{LIBRARY}"'
     )
+
+
+def test_an_extra_that_is_broken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "datasets.py").write_text("import a_package_that_it_needs")
+    monkeypatch.delitem(sys.modules, "datasets", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with refused("--data hub: the package datasets can't be imported (No module named 'a_package_that_it_needs')"):
+        read_corpus("hub")
 
 
 def test_what_is_to_be_installed_is_the_extra() -> None:

@@ -1,5 +1,6 @@
 """Encoders by their hub id, from a stand-in for the hub on this machine."""
 
+import re
 import socket
 
 import pytest
@@ -104,6 +105,8 @@ def tries(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", look)
     monkeypatch.setattr("model.hub_address._PATIENCE", 0.0)
     monkeypatch.setattr("urllib.request.getproxies", dict)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "https://huggingface.co")
     return found
 
 
@@ -116,6 +119,15 @@ def test_without_a_network_it_is_known_soon(tries, monkeypatch):
     assert tries == ["huggingface.co"] * 2
     advice = "; without the hub: --encoder demo, the built-in one, or --encoder path/to/folder"
     with refused(message + advice), another_can_be_named():
+        read_encoder("org/new")
+
+
+@pytest.mark.parametrize("endpoint", ["http://a..b", "http://[::1"])
+def test_an_endpoint_that_is_no_address(monkeypatch, endpoint):
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
+    with pytest.raises(UserError, match=f"HF_ENDPOINT is '{re.escape(endpoint)}'"):
         read_encoder("org/new")
 
 
