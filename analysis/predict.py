@@ -97,8 +97,8 @@ def choose_task(tasks: Sequence[Task], file: Sentences, asked: str | None) -> Ta
 def with_predictions(predictor: Predictor, file: Sentences, task: Task, *, skip_bad_rows: bool) -> str:
     """`file` as text, with what `predictor` says of `task` in more columns. A row that can't be read is an error, or
     with `skip_bad_rows` left out, and told of."""
-    file.check_free(["predicted", *probability_columns(task)])
     asked = file.of(task, skip_bad_rows=skip_bad_rows)
+    file.check_free(["predicted", *probability_columns(task)], asked.lines)
     given = predictor.given(task, asked.sentences)
     left_out = [f"left out: {asked.skipped.of(file.path.name)}"] if asked.skipped else []
     for line in (*left_out, *predictor.cut(given)):

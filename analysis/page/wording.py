@@ -122,9 +122,9 @@ def error(tasks: Sequence[Task]) -> str:
 
 def duration(seconds: float) -> str:
     """In the two largest units; below a minute in three digits, which tell trials apart that are over in seconds."""
-    whole = round(seconds)
-    if whole < 60:
+    if seconds < 60:
         return f"{seconds:.3g} s"
+    whole = round(seconds)
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -265,8 +265,9 @@ class AblationPath:
 
     point: str
     steps: list[Step]
-    whole: Estimate | None = None
-    """How much the winner's overall on dev is above the point's; None where they are one configuration."""
+    whole: Estimate | None
+    """How much the winner's overall on dev, which it was chosen on, is above the point's; None where they are one
+    configuration."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,8 +66,8 @@ class Sentences(ABC):
         """The rows in these `lines` as text, with more columns after the file's own."""
 
     @abstractmethod
-    def first_line(self, column: str) -> int | None:
-        """Where `column` first stands, from 1; None: nowhere."""
+    def first_line(self, column: str, lines: Sequence[int]) -> int | None:
+        """Where `column` first stands for the rows in `lines`, from 1; None: nowhere."""
 
     def has(self, columns: Sequence[str]) -> bool:
         return all(column in self.columns for column in columns)
@@ -76,10 +76,10 @@ class Sentences(ABC):
         """The columns, for a message."""
         return ", ".join(repr(column) for column in self.columns if column) or "none"
 
-    def check_free(self, columns: Sequence[str]) -> None:
-        """Raises UserError where there is a column of one of these names already."""
+    def check_free(self, columns: Sequence[str], lines: Sequence[int]) -> None:
+        """Raises UserError where there is a column of one of these names already in one of these lines' rows."""
         for column in columns:
-            if line := self.first_line(column):
+            if line := self.first_line(column, lines):
                 raise UserError(f"{self.path}:{line}: there is a column {column!r} already; give it another name")
 
 
@@ -109,7 +109,7 @@ class Table(Sentences):
         writer.writerows([*self.rows[line], *more] for line, *more in zip(lines, *cells, strict=True))
         return text.getvalue()
 
-    def first_line(self, column: str) -> int | None:
+    def first_line(self, column: str, lines: Sequence[int]) -> int | None:
         return 1 if column in self.columns else None
 
     def _place(self, column: str, task: Task) -> int:
@@ -125,7 +125,7 @@ class Table(Sentences):
 
 @dataclass(frozen=True, kw_only=True)
 class JsonLines(Sentences):
-    """An object in each line; the columns are the keys of the first one."""
+    """An object in each line; the columns are the keys of all of them."""
 
     text: str
     objects: dict[int, dict[str, Any]]
@@ -140,8 +140,8 @@ class JsonLines(Sentences):
         text = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
         return text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate stays JSON's escape of it
 
-    def first_line(self, column: str) -> int | None:
-        return next((line for line, row in self.objects.items() if column in row), None)
+    def first_line(self, column: str, lines: Sequence[int]) -> int | None:
+        return next((line for line in lines if column in self.objects[line]), None)
 
 
 def read_sentences(path: Path) -> Sentences:
@@ -156,7 +156,8 @@ def _read_json_lines(path: Path) -> JsonLines:
     objects = {line: json.loads(lines[line - 1]) for line, row in read if not isinstance(row, BadRow)}
     if not objects:
         raise UserError(f"{path}:{read[0][0]}: {read[0][1]}; no row can be used" if read else f"{path}: no rows")
-    return JsonLines(path=path, columns=list(next(iter(objects.values()))), text=text, objects=objects)
+    columns = list(dict.fromkeys(key for row in objects.values() for key in row))
+    return JsonLines(path=path, columns=columns, text=text, objects=objects)
 
 
 def _read_table(path: Path) -> Table:

@@ -176,6 +176,7 @@ def test_the_figures_are_those_of_the_refit(whole: RunFolder, html: str) -> None
     assert "be told apart" in page.sections["finalists"]
     assert "1 seed lost" in page.sections["finalists"]
     assert "similarity.cosine" in page.sections["ablation"]
+    assert "all of it" in page.sections["ablation"]
     assert page.sections["errors"].count("A made-up sentence") == 9
     assert "than the right one; of numbers, how far the predicted number is from" in page.sections["errors"]
     assert "--refit" not in page.sections["figures"]

@@ -196,7 +196,7 @@ def importance(measured: Sequence[Importance], *, of: int, best: int) -> Picture
         phone_height=60 + 42 * len(shown_first),
         reads="The longer a parameter's bar, the more its value decides whether a trial is among the best, "
         f"{best} of {of} (conditional PED-ANOVA). Hollow bars may be chance; of {plural(len(known), 'parameter')} "
-        f"without any effect, {LIKELY_CHANCE * len(known):.1g} would be filled on average. Where not all trials have a "
+        f"without any effect, {LIKELY_CHANCE * len(known):.3g} would be filled on average. Where not all trials have a "
         "parameter, it says how many do.",
         shows=f"Beyond chance: {', '.join(told)}." if told else "No parameter stands out from chance.",
     )

@@ -145,7 +145,8 @@ def ablation(path: AblationPath) -> Picture:
         height=60 + 44 * len(rows),
         phone_height=60 + 50 * len(rows),
         reads="From top to bottom, each bar is what a change added (green) or took (orange), all of them trained; the "
-        "thin line is its 95% interval. The steps add up to the whole.",
+        "thin line is its 95% interval. The steps add up to the whole, which dev flatters: the winner was chosen on "
+        "it.",
         shows=_worth(path),
     )
 
@@ -188,7 +189,9 @@ def _worth(path: AblationPath) -> str:
     told = f"From {path.point}, {first:.4f}, to the winner, {last:.4f}: {last - first:+.4f}"
     if path.whole is not None:
         told += f", 95% interval {path.whole.low:+.4f} to {path.whole.high:+.4f}"
-        if not path.whole.is_above(0):
+        if path.whole.high < 0:
+            told += ": worse"
+        elif not path.whole.is_above(0):
             told += ": not shown to be better"
     gains = [(step.gain, step.changes) for step in path.steps if step.gain is not None]
     if not gains:

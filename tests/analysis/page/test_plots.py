@@ -318,8 +318,8 @@ def test_a_way_that_leads_nowhere_is_no_win() -> None:
              gain=Estimate(-0.1, -0.12, -0.08))]  # fmt: skip
     picture = refitted.ablation(AblationPath(point="baseline", steps=worse, whole=worse[1].gain))
     assert picture.shows == (
-        "From baseline, 0.8000, to the winner, 0.7000: -0.1000, 95% interval -0.1200 to -0.0800: not shown to be "
-        "better. Beyond chance, of 1 step: 0 for the better, 1 for the worse."
+        "From baseline, 0.8000, to the winner, 0.7000: -0.1000, 95% interval -0.1200 to -0.0800: worse. "
+        "Beyond chance, of 1 step: 0 for the better, 1 for the worse."
     )
     doubtful = refitted.ablation(replace(PATH, whole=Estimate(0.09, -0.01, 0.19)))
     assert "95% interval -0.0100 to +0.1900: not shown to be better. The most, +0.1000, came" in doubtful.shows
