@@ -246,10 +246,19 @@ def test_bad_lines_of_json_are_left_out_and_counted(tmp_path: Path, capsys: pyte
     assert [json.loads(line)["id"] for line in alone.splitlines()] == [1, 7]
     bad.append('{"error": "none", "predicted": 1}')  # neither its columns nor what they are called matter
     file.write_text("\n".join([bad[-1], good[0], *bad[:-1], good[1]]))
-    main([str(folder), str(file), "--skip-bad-rows"])
+    main([str(folder), str(file), "--task", "nli", "--skip-bad-rows"])
     printed = capsys.readouterr()
     assert printed.out == alone
     assert printed.err.startswith(f"note: left out: 7 rows of in.jsonl, the first: {file}:1: ")
+
+
+def test_which_task_fits_is_seen_in_all_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, file = written(tmp_path / "model"), tmp_path / "in.jsonl"
+    file.write_text('{"error": "timeout"}\n{"text": "good dog", "mood": "good"}\n')
+    main([str(folder), str(file), "--skip-bad-rows"])
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["text"] == "good dog"
+    assert printed.err.startswith(f"note: left out: 1 row of in.jsonl, the first: {file}:1: ")
 
 
 def test_long_texts_are_cut_as_in_training_and_it_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
