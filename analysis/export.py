@@ -65,14 +65,14 @@ def main(argv: list[str] | None = None) -> None:
             raise UserError("nothing to write: give --optuna FILE, --csv FILE, --curves FILE or more than one of them")
         run = open_run(arguments.runs_dir, arguments.run) if arguments.run else newest_run(arguments.runs_dir)
         console = make_console()
-        if arguments.csv is not None:
-            count = write_csv(run, arguments.csv)
-            console.say(f"{arguments.csv}: {count} trials")
-        if arguments.curves is not None:
+        if arguments.curves is not None:  # first, since a run may have too few of them
             count, others = write_curves(run, arguments.curves)
             without = f"without {others} that were stopped early, paused, failed or still run"
             text = f"{arguments.curves}: {count} trials, {without}"
             console.say(text)
+        if arguments.csv is not None:
+            count = write_csv(run, arguments.csv)
+            console.say(f"{arguments.csv}: {count} trials")
         if arguments.optuna is not None:
             count = write_study(run, arguments.optuna)
             text = f"{arguments.optuna}: study {run.name}, {count} trials; optuna-dashboard {arguments.optuna} shows it"
