@@ -59,7 +59,7 @@ NOT_PLAYED = {
 """The other pages, and why."""
 NOT_RUN = {
     "make test": "runs the tests but this one",
-    "pip install -e .[hub]": "fetches a package, which has a stand-in here",
+    "pip install -c constraints.txt -e .[hub]": "fetches a package, which has a stand-in here",
 }
 """Commands of the pages above that are not run, and why."""
 
