@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from model.data.corpus import SKIPPED_SHOWN, Skipped
-from model.data.delimited import of_other_width, read_text, rows
-from model.data.rows import BadRow, Cells, checked, read_rows
+from model.data.delimited import read_text, rows
+from model.data.rows import BadRow, Cells, cells_in, read_rows
 from model.data.tasks import Task
 from model.errors import UserError
 
@@ -94,10 +94,7 @@ class Table(Sentences):
     def _rows_of(self, task: Task) -> Iterator[tuple[int, Cells | BadRow]]:
         places = {column: self._place(column, task) for column in task.sentence_columns}
         for line, row in self.rows.items():
-            if len(row) != len(self.columns):
-                yield line, BadRow(of_other_width(row, self.columns, self.delimiter))
-            else:
-                yield line, checked({column: row[place].strip() for column, place in places.items()})
+            yield line, cells_in(row, self.columns, places, self.delimiter)
 
     def with_columns(self, lines: Sequence[int], columns: Mapping[str, Column]) -> str:
         """More are written beside a single column with commas where the file is called .csv."""

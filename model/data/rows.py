@@ -55,11 +55,15 @@ def _delimited(
         if fields.count(column) > 1:
             raise UserError(f"{path}:1: the column {column!r} stands there twice")
     places = {column: fields.index(column) for column in columns}
-    for line, cells in read:
-        if len(cells) != len(fields):
-            yield line, BadRow(of_other_width(cells, fields, delimiter))
-        else:
-            yield line, checked({column: cells[place].strip() for column, place in places.items()})
+    for line, row in read:
+        yield line, cells_in(row, fields, places, delimiter)
+
+
+def cells_in(row: Sequence[str], fields: Sequence[str], places: Mapping[str, int], delimiter: str) -> Cells | BadRow:
+    """What a table's `row` has at these `places`, by column, or what is wrong with it; `fields` are its header."""
+    if len(row) != len(fields):
+        return BadRow(of_other_width(row, fields, delimiter))
+    return checked({column: row[place].strip() for column, place in places.items()})
 
 
 def _json_lines(text: str, columns: Sequence[str]) -> Iterator[tuple[int, Cells | BadRow]]:
